@@ -1,0 +1,72 @@
+"""An executable model of the gmap: how an s390 host maps the memory of an arm64 guest.
+
+>>> import numpy as np
+>>> import gmap
+>>> host = gmap.SyntheticHost()
+>>> region = host.map(1 << 30)
+>>> g = gmap.Gmap(host, ipa_bits=40)
+>>> g.set_memory_region(0, 0x4000_0000, region.nbytes, region.hva)
+>>> g.fault_in(np.arange(0x40000, 0x40100, dtype=np.uint64), write=True).any()
+np.False_
+>>> pa, pic = g.translate(np.uint64(0x4000_1234))
+>>> hex(pa)
+'0x80001234'
+
+Floors, each importing only what is below it: 0 `_defs`, `_ipa`, `errors`, `dtypes`; 1 `_walk`;
+2 `_tables`, `_slots`, `_host`, `_buffer`; 3 `_gmap`, `_faultin`, `_translate`, `Gmap`;
+4 `trace`, `bench`, `reference`; 5 `cli`. docs/design.md tells why.
+"""
+
+from importlib.metadata import version as _version
+
+from gmap._address import as_addr
+from gmap._buffer import BufferHost
+from gmap._config import get_include, show_config
+from gmap._defs import Counter, Folio, GmapFlag, Level, Pic, SlotFlag, Walk
+from gmap._faults import FaultContext, GuestPages
+from gmap._host import Host, HostRegion, SyntheticHost
+from gmap._space import EntryWalk, Gmap, MemslotInfo
+from gmap.errors import (
+    AddressError,
+    AddressTypeError,
+    ClosedError,
+    ConfigError,
+    FaultError,
+    GmapError,
+    HostMemoryError,
+    TraceFormatError,
+    TranslationError,
+)
+
+__version__ = _version("gmap")
+
+__all__ = [
+    "AddressError",
+    "AddressTypeError",
+    "BufferHost",
+    "ClosedError",
+    "ConfigError",
+    "Counter",
+    "EntryWalk",
+    "FaultContext",
+    "FaultError",
+    "Folio",
+    "Gmap",
+    "GmapError",
+    "GmapFlag",
+    "GuestPages",
+    "Host",
+    "HostMemoryError",
+    "HostRegion",
+    "Level",
+    "MemslotInfo",
+    "Pic",
+    "SlotFlag",
+    "SyntheticHost",
+    "TraceFormatError",
+    "TranslationError",
+    "Walk",
+    "as_addr",
+    "get_include",
+    "show_config",
+]

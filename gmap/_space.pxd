@@ -1,0 +1,19 @@
+# The address space as outside Cython modules may use it. Floor 3, top.
+#
+# Part of the public C contract, with `_walk.pxd` and `_defs.pxd`: a module that cimports
+# `Gmap` reaches its `asce` without Python, and translates with `_walk.dat_translate`
+# between `srcu_read_lock(&g.c.tlb)` and `srcu_read_unlock`.
+from libc.stdint cimport uint64_t
+
+from gmap._faults cimport Space
+from gmap._gmap cimport gmap_t
+
+
+cdef class Gmap:
+    cdef gmap_t *c
+    cdef readonly Space space
+    cdef readonly object translate
+    cdef readonly object translate_write
+    cdef readonly int ipa_bits
+    cdef object __weakref__
+    cdef bint minor_fault(self, uint64_t gfn, bint write) noexcept

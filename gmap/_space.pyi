@@ -1,0 +1,113 @@
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import NamedTuple, SupportsIndex, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gmap._defs import Level, Walk
+from gmap._faults import Errors, GuestPages, Space
+from gmap._host import Host
+
+class MemslotInfo(NamedTuple):
+    slot: int
+    guest_phys_addr: int
+    memory_size: int
+    userspace_addr: int
+    flags: int
+
+class EntryWalk(NamedTuple):
+    rc: int
+    level: Level
+    crste: int | None
+    pte: int | None
+    pgste: int | None
+
+class Gmap:
+    space: Space
+    translate: np.ufunc
+    translate_write: np.ufunc
+    ipa_bits: int
+    def __init__(
+        self,
+        host: Host,
+        ipa_bits: SupportsIndex = 40,
+        allow_1m: bool = True,
+        allow_2g: bool = False,
+        *,
+        readonly_mem: bool = False,
+        pfault: bool = False,
+        quirks: Iterable[str] = (),
+    ) -> None: ...
+    @property
+    def host(self) -> Host: ...
+    @property
+    def asce(self) -> int: ...
+    @property
+    def guest_phys_size(self) -> int: ...
+    @property
+    def memslots(self) -> list[MemslotInfo]: ...
+    def table_bytes(self) -> int: ...
+    def stats(self) -> dict[str, int]: ...
+    def set_memory_region(
+        self,
+        slot: SupportsIndex,
+        guest_phys_addr: SupportsIndex,
+        memory_size: SupportsIndex,
+        userspace_addr: SupportsIndex,
+        flags: SupportsIndex = 0,
+    ) -> None: ...
+    def get_dirty_log(self, slot: SupportsIndex, *, clear: bool = True) -> NDArray[np.uint64]: ...
+    def clear_dirty_log(
+        self,
+        slot: SupportsIndex,
+        first_page: SupportsIndex,
+        num_pages: SupportsIndex,
+        bitmap: ArrayLike,
+    ) -> None: ...
+    @overload
+    def fault_in(
+        self,
+        gfn: SupportsIndex,
+        write: bool = False,
+        errors: Errors = "raise",
+        *,
+        pfault: bool = False,
+    ) -> int: ...
+    @overload
+    def fault_in(
+        self,
+        gfn: ArrayLike,
+        write: bool | NDArray[np.bool_] = False,
+        errors: Errors = "raise",
+        *,
+        pfault: bool = False,
+    ) -> NDArray[np.int32]: ...
+    def fault_latency(
+        self, gfn: ArrayLike, write: bool | NDArray[np.bool_] = False
+    ) -> tuple[NDArray[np.int32], NDArray[np.void]]: ...
+    def get_guest_pages(
+        self, gfn: SupportsIndex, n: SupportsIndex = 1, write: bool = False
+    ) -> GuestPages: ...
+    def translate_one(self, gpa: SupportsIndex, write: bool = False) -> int: ...
+    def unmap(self, gfn: SupportsIndex, ngfns: SupportsIndex) -> None: ...
+    def invalidating(
+        self, gfn: SupportsIndex, ngfns: SupportsIndex
+    ) -> AbstractContextManager[None]: ...
+    def age(self, gfn: SupportsIndex, ngfns: SupportsIndex) -> bool: ...
+    def test_age(self, gfn: SupportsIndex, ngfns: SupportsIndex) -> bool: ...
+    def split_huge_pages(self) -> None: ...
+    @overload
+    def split(self, gfn: SupportsIndex) -> int: ...
+    @overload
+    def split(self, gfn: ArrayLike) -> NDArray[np.int32]: ...
+    def walk(self, gfn: SupportsIndex, level: Level = ..., flags: Walk | int = 0) -> EntryWalk: ...
+    def set_limit(self, limit: SupportsIndex) -> None: ...
+    def leaves(
+        self, start: SupportsIndex = 0, end: SupportsIndex | None = None
+    ) -> NDArray[np.void]: ...
+    def regions(
+        self, start: SupportsIndex = 0, end: SupportsIndex | None = None
+    ) -> NDArray[np.void]: ...
+    def tables(self) -> dict[tuple[int, int], NDArray[np.uint64]]: ...
+    def pfault_events(self) -> NDArray[np.void]: ...
