@@ -19,12 +19,14 @@ Floors, each importing only what is below it: 0 `_defs`, `_ipa`, `errors`, `dtyp
 
 from importlib.metadata import version as _version
 
+from gmap import ipa
 from gmap._address import as_addr
 from gmap._buffer import BufferHost
 from gmap._config import get_include, show_config
 from gmap._defs import Counter, Folio, GmapFlag, Level, Pic, SlotFlag, Walk
 from gmap._faults import FaultContext, GuestPages
 from gmap._host import Host, HostRegion, SyntheticHost
+from gmap._ipa import ipa_limit, ipa_shift
 from gmap._space import EntryWalk, Gmap, MemslotInfo
 from gmap.errors import (
     AddressError,
@@ -68,5 +70,8 @@ __all__ = [
     "Walk",
     "as_addr",
     "get_include",
+    "ipa",
+    "ipa_limit",
+    "ipa_shift",
     "show_config",
 ]

@@ -12,10 +12,11 @@ from gmap._defs cimport (
     PT_ENTRIES, PTE_D, PTE_I, PTE_P, PTE_PFRA, PTE_PR, PTE_W, PTE_Y, REGION3_FRAME, SEGMENT_FRAME,
     SEGMENT_PTO, WALK_IGN_HOLES,
 )
+from gmap._geometry cimport level_shift
 from gmap._memory cimport release, zalloc
 from gmap._sync cimport read_lock, read_unlock
 from gmap._tables cimport dat_walk_range, range_walk_t
-from gmap._walk cimport asce_dt, crste_leaf, level_shift
+from gmap._walk cimport asce_dt, crste_leaf
 
 from gmap.dtypes import LEAF
 from gmap.errors import HostMemoryError

@@ -22,6 +22,7 @@ from gmap._defs cimport (
     LEVEL_SEGMENT, PAGE_SHIFT, PT_BYTES, WALK_SPLIT_ALLOC,
 )
 from gmap._faults cimport Space, fault_in, guest_pages, timed_faults
+from gmap._geometry cimport limit_to_type
 from gmap._gmap cimport (
     N_COUNTERS, N_EVENTS, QUIRK_AGE_LOSES_DIRTY, QUIRK_UNMAP_LOSES_DIRTY, asce_end, fault_walk,
     gmap_age,
@@ -31,7 +32,6 @@ from gmap._gmap cimport (
 )
 from gmap._host cimport Host
 from gmap._inspect cimport leaf_array, table_dict
-from gmap._ipa cimport limit_to_type
 from gmap._memory cimport release, zalloc_lines
 from gmap._memslots cimport Memslots
 from gmap._sync cimport (

@@ -32,9 +32,10 @@ from gmap._defs cimport (
     TOKEN_TYPE, TOKEN_TYPE_SHIFT, WALK_ALLOC, WALK_ANY, WALK_CONTINUE, WALK_IGN_HOLES,
     WALK_LEAF, WALK_SPLIT,
 )
+from gmap._geometry cimport level_shift
 from gmap._memory cimport allocation_fails, release, zalloc
 from gmap._sync cimport spin_lock, spin_unlock, synchronize_srcu
-from gmap._walk cimport asce_dt, asce_end, crste_leaf, dat_walk, dat_walk_t, level_shift
+from gmap._walk cimport asce_dt, asce_end, crste_leaf, dat_walk, dat_walk_t
 
 cdef extern from *:
     """
@@ -458,6 +459,8 @@ cdef long dat_walk_range(uint64_t asce, range_walk_t *walk) noexcept nogil:
     cdef uint64_t limit
     if not asce:
         return -EINVAL
+    if walk.start >= walk.end:
+        return 0        # the kernel would visit the entries around an empty range
     limit = asce_end(asce)
     if walk.start >= limit:
         return 0 if walk.flags & WALK_IGN_HOLES else -EFAULT

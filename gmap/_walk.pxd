@@ -17,8 +17,9 @@ from gmap._defs cimport (
     LEVEL_REGION3, LEVEL_SEGMENT, PAGE_SHIFT, PAGE_SIZE, PIC_ASCE_TYPE, PIC_PAGE_TRANSLATION,
     PIC_PROTECTION, PIC_REGION_THIRD_TRANS, PIC_SEGMENT_TRANSLATION, PIC_TRANSLATION_SPEC,
     PT_ENTRIES, PTE_I, PTE_P, PTE_PFRA, PTE_Z, REGION3_FRAME, REGION3_SIZE, SEGMENT_FRAME,
-    SEGMENT_PTO, SEGMENT_SHIFT, SEGMENT_SIZE,
+    SEGMENT_PTO, SEGMENT_SIZE,
 )
+from gmap._geometry cimport level_shift, type_end
 
 
 # Where a walk stands. `crstep` is NULL before the first table, `ptep` until a page table
@@ -38,14 +39,7 @@ cdef inline int asce_dt(uint64_t asce) noexcept nogil:
 
 cdef inline uint64_t asce_end(uint64_t asce) noexcept nogil:
     """First gfn the ASCE does not cover."""
-    return <uint64_t>1 << ((asce_dt(asce) + 1) * CRST_BITS + SEGMENT_SHIFT - PAGE_SHIFT)
-
-
-cdef inline int level_shift(int level) noexcept nogil:
-    """Log2 of the bytes one entry at `level` covers."""
-    if level == LEVEL_PAGE:
-        return <int>PAGE_SHIFT
-    return <int>(SEGMENT_SHIFT + <uint64_t>level * CRST_BITS)
+    return type_end(asce_dt(asce))
 
 
 cdef inline int translation_pic(int level) noexcept nogil:

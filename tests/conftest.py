@@ -6,8 +6,10 @@ import sys
 import textwrap
 from pathlib import Path
 
-import gmap
+import numpy as np
 import pytest
+
+import gmap
 
 
 @pytest.fixture(params=[gmap.SyntheticHost, gmap.BufferHost], ids=["synthetic", "buffer"])
@@ -51,6 +53,21 @@ def check_laws():
         )
         assert (level == -1).sum() == s["linked_4k"] + 256 * s["split_1m"] - s["removed_4k"]
         assert s["table_bytes"] == 16384 * s["crst_tables"] + 4096 * s["page_tables"]
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def agree():
+    """Assert that each case alone and all at once give what an oracle says."""
+
+    def check(function, oracle, cases, **options):
+        expected = [oracle(*case) for case in cases]
+        scalars = [function(*map(int, case), **options) for case in cases]
+        assert scalars == expected
+        assert all(isinstance(value, int) for value in scalars)
+        columns = (np.array(column, dtype=np.uint64) for column in zip(*cases, strict=True))
+        assert function(*columns, **options).tolist() == expected
 
     return check
 
