@@ -1,7 +1,7 @@
 # An address space: its tables, slots and locks, and what changes single entries. Floor 3.
 #
 # Source: fact sheet dat-gmap.md sections 9 to 11, faultin.md section 3.
-from libc.errno cimport EAGAIN, EINVAL, ENOENT, ENOMEM
+from libc.errno cimport EAGAIN, EFBIG, EINVAL, ENOENT, ENOMEM
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from gmap._atomic cimport cas, load, load_acquire, store
@@ -19,7 +19,7 @@ from gmap._sync cimport rwlock_t, srcu_t
 from gmap._tables cimport (
     arena_t, dat_entry_walk, mmu_cache_t, pgste_lock, pgste_slot, pgste_unlock,
 )
-from gmap._walk cimport asce_end, crste_leaf, dat_walk, dat_walk_t
+from gmap._walk cimport asce_dt, asce_end, crste_leaf, dat_walk, dat_walk_t
 
 
 cdef enum:
@@ -94,6 +94,11 @@ cdef void gmap_split_huge_pages(gmap_t *g) noexcept nogil
 cdef void log_pfault(gmap_t *g, int id, uint64_t pstate, uint64_t pc, uint64_t gfn) noexcept nogil
 cdef bint crste_xchg(gmap_t *g, uint64_t *crstep, uint64_t old, uint64_t new,
                      uint64_t *counters) noexcept nogil
+
+
+cdef inline bint keeps_log(gmap_t *g, memslot_t *slot) noexcept nogil:
+    """What an unmapping drops must go into the slot's dirty log."""
+    return slot.dirty_bitmap != NULL and not g.quirks & QUIRK_UNMAP_LOSES_DIRTY
 
 
 # --- retry predicates (faultin.md 3) --------------------------------------------------------
@@ -267,15 +272,17 @@ cdef inline int gmap_link(gmap_t *g, mmu_cache_t *mc, guest_fault_t *f, memslot_
                           uint64_t asce, uint64_t *counters) noexcept nogil:
     """Map the frame a host lookup found. 0, -EAGAIN, -ENOMEM (top up), -EINVAL (a bug).
 
-    The kernel loops for ever when a 2 GiB folio is linked where a sparse segment table
-    already is (11.2, last trap); here the next smaller size is tried.
+    The kernel loops for ever when a 2 GiB folio is linked where a segment table already is
+    that has nothing, or a 1 MiB frame, at this gfn (11.2, last trap), and calls it a bug when
+    the address space has become too small for 2 GiB entries; here the next smaller size is
+    tried.
     """
     cdef dat_walk_t walk
-    cdef int level = link_level(g, f, slot)
+    cdef int level = min(link_level(g, f, slot), asce_dt(asce))
     cdef int rc
     while True:
         rc = dat_entry_walk(&g.arena, mc, f.gfn, asce, WALK_ALLOC_CONTINUE, level, &walk)
-        if rc != -ENOENT or level == LEVEL_PAGE:
+        if level == LEVEL_PAGE or (rc != -ENOENT and rc != -EFBIG):
             break
         level -= 1
         if level == LEVEL_SEGMENT and not g.flags & GMAP_FLAG_ALLOW_HPAGE_1M:

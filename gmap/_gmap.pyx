@@ -237,11 +237,6 @@ cdef inline void mark_page_dirty(memslot_t *slot, uint64_t gfn, uint64_t *logged
     logged[0] += 1
 
 
-cdef inline bint keeps_log(gmap_t *g, memslot_t *slot) noexcept nogil:
-    """What an unmapping drops must go into the slot's dirty log."""
-    return slot.dirty_bitmap != NULL and not g.quirks & QUIRK_UNMAP_LOSES_DIRTY
-
-
 cdef long unmap_pte(uint64_t *ptep, uint64_t gfn, range_walk_t *walk) noexcept nogil:
     cdef unmap_t *unmap = <unmap_t *>walk.priv
     cdef uint64_t old = load(ptep)

@@ -17,4 +17,5 @@ cdef class Memslots:
     cdef object lock
     cdef bint readonly_mem
     cdef SlotRef logged(self, slot)
+    cdef int check_id(self, slot) except -1
     cdef int paint(self, mmu_cache_t *mc, memslot_t *slot, uint64_t token) noexcept nogil

@@ -25,7 +25,7 @@ from gmap._defs cimport (
     CRSTE_EMPTY, CRSTE_HOLE, MEM_SLOTS_NUM, PAGE_SHIFT, PAGE_SIZE, SLOT_FLAG_INVALID,
     SLOT_FLAG_LOG_DIRTY_PAGES,
 )
-from gmap._gmap cimport asce_end, gmap_publish_slots, gmap_sync_dirty_log
+from gmap._gmap cimport asce_end, gmap_publish_slots, gmap_sync_dirty_log, keeps_log
 from gmap._memory cimport release, zalloc
 from gmap._slots cimport memslot_t, memslots_overlap, memslots_t, memslots_with
 from gmap._sync cimport synchronize_srcu, write_lock, write_unlock
@@ -159,7 +159,7 @@ cdef class Memslots:
         with nogil:
             if vanishes:
                 gmap_publish_slots(g, between)
-                if moves and new_c.dirty_bitmap != NULL:
+                if moves and new_c.dirty_bitmap != NULL and keeps_log(g, old_c):
                     gmap_sync_dirty_log(g, old_c)
                 rc = self.paint(&mc, old_c, CRSTE_HOLE)
             gmap_publish_slots(g, after)
@@ -186,18 +186,22 @@ cdef class Memslots:
     cdef SlotRef logged(self, slot):
         """The slot, if it logs dirty pages; the lock is held."""
         cdef SlotRef ref
-        if not 0 <= slot < MEM_SLOTS_NUM:
-            raise ConfigError(f"slot {slot}: use 0 to {MEM_SLOTS_NUM - 1}", EINVAL)
         ref = self.by_id.get(slot)
         if ref is None or ref.c.dirty_bitmap == NULL:
             why = "does not exist" if ref is None else "does not log dirty pages"
             raise ConfigError(f"slot {slot} {why}: set it with flags=LOG_DIRTY_PAGES", ENOENT)
         return ref
 
+    cdef int check_id(self, slot) except -1:
+        if slot >= MEM_SLOTS_NUM:
+            raise ConfigError(f"slot {slot}: use 0 to {MEM_SLOTS_NUM - 1}", EINVAL)
+        return 0
+
     def get_dirty_log(self, slot, bint clear):
         cdef SlotRef ref
         cdef uint64_t[::1] words
         cdef uint64_t i, n
+        self.check_id(slot)
         with self.lock:
             ref = self.logged(slot)
             n = (ref.c.npages + 63) >> 6
@@ -216,10 +220,11 @@ cdef class Memslots:
         cdef const uint64_t[::1] words
         cdef uint64_t i, n, rest
         given = np.ascontiguousarray(as_u64_array(bitmap, "bitmap word", 0xFFFFFFFFFFFFFFFF))
+        self.check_id(slot)
+        if first_page & 63:
+            raise ConfigError(f"first_page {first_page} is not a multiple of 64", EINVAL)
         with self.lock:
             ref = self.logged(slot)
-            if first_page & 63:
-                raise ConfigError(f"first_page {first_page} is not a multiple of 64", EINVAL)
             rest = ref.c.npages - first_page if first_page <= ref.c.npages else 0
             if first_page > ref.c.npages or num_pages > rest:
                 raise ConfigError(

@@ -127,9 +127,8 @@ def classify(slot, guest_phys_addr, memory_size, userspace_addr, flags, *, exist
                         ("userspace_addr", userspace_addr)):
         if value & (PAGE_SIZE - 1):
             raise _refuse(f"slot {slot}: {name} {value:#x} is not a multiple of 4096")
-    if userspace_addr + memory_size > 2**64 - PAGE_SIZE:
-        raise _refuse(f"slot {slot}: userspace_addr {userspace_addr:#x} + {memory_size:#x} bytes "
-                      "ends outside user space")
+    if userspace_addr + memory_size > 2**64:    # all that access_ok can refuse on s390
+        raise _refuse(f"slot {slot}: userspace_addr {userspace_addr:#x} + {memory_size:#x} wraps")
     if slot >> 16 or slot & 0xFFFF >= MEM_SLOTS_NUM:
         raise _refuse(f"slot {slot}: use 0 to {MEM_SLOTS_NUM - 1}; there is one address space")
     if guest_phys_addr + memory_size > 2**64 - 1:

@@ -76,8 +76,30 @@ def test_order_of_the_rules(space, region):
 
 
 def test_userspace_address_outside_user_space(space):
-    error = unchanged(space, lambda: space.set_memory_region(1, 0, 8192, 2**64 - 8192))
+    error = unchanged(space, lambda: space.set_memory_region(1, 0, 8192, 2**64 - 4096))
     assert error.errno == errno.EINVAL
+    space.set_memory_region(1, 0, 8192, 2**64 - 8192)
+    assert space.fault_in(0, errors="status") == -errno.EFAULT
+
+
+@pytest.mark.parametrize("method", ["unmap", "age", "test_age"])
+def test_empty_ranges_do_nothing(host, method):
+    """The kernel's walk visits the entries around an empty range."""
+    region = host.map(4 << 20, folio="1m")
+    space = gmap.Gmap(host)
+    space.set_memory_region(0, 0, 4 << 20, region.hva)
+    space.fault_in([0, 256, 512])
+    assert not getattr(space, method)(300, 0)
+    assert space.leaves()["young"].tolist() == [True] * 3
+
+
+def test_log_switched_on_by_a_move(host, region):
+    """What was written before there was a log is not in it."""
+    space = gmap.Gmap(host)
+    space.set_memory_region(0, 0, 1 << 20, region.hva)
+    space.fault_in(5, write=True)
+    space.set_memory_region(0, 1 << 30, 1 << 20, region.hva, LOG)
+    assert not space.get_dirty_log(0).any()
 
 
 def test_slot_up_to_the_end_of_guest_memory(space, region):
