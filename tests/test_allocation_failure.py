@@ -134,27 +134,42 @@ def test_split(check_laws):
         assert not space.split([5, 300, (1 << 19) + 7]).any()
 
 
-def test_making_things():
+def growth(act):
+    """Allocations `act` leaves behind, once what earlier tests left is gone."""
+    act()
     gc.collect()
     before = live_allocations()
-    made = {
-        "space": lambda h, s: gmap.Gmap(h),
-        "context": lambda h, s: gmap.FaultContext(s, async_limit=4),
-        "leaves": lambda h, s: s.leaves(),
-    }
-    for act in made.values():
-        for _, space, result, _ in failures(fresh, act):
+    act()
+    gc.collect()
+    return live_allocations() - before
+
+
+MAKE = {
+    "space": lambda h, s: gmap.Gmap(h),
+    "context": lambda h, s: gmap.FaultContext(s, async_limit=4),
+    "leaves": lambda h, s: s.leaves(),
+}
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_making_things(name):
+    def act():
+        for _, space, result, _ in failures(fresh, MAKE[name]):
             assert isinstance(result, Exception)
             assert len(space.leaves()) == 600
-    for kind in (gmap.SyntheticHost, gmap.BufferHost):
-        for host, _, result, _ in failures(lambda kind=kind: (kind(), None),
-                                           lambda h, s: h.map(1 << 20)):
+
+    assert growth(act) == 0
+
+
+@pytest.mark.parametrize("kind", [gmap.SyntheticHost, gmap.BufferHost])
+def test_making_regions(kind):
+    def act():
+        for host, _, result, _ in failures(lambda: (kind(), None), lambda h, s: h.map(1 << 20)):
             assert isinstance(result, Exception)
             assert not host.regions
             host.map(1 << 20)
-    del host, space, result
-    gc.collect()
-    assert live_allocations() == before
+
+    assert growth(act) == 0
 
 
 def test_buffer_host_keeps_contents():
@@ -174,13 +189,11 @@ def test_buffer_host_keeps_contents():
 
 
 def test_nothing_is_leaked():
-    gc.collect()
-    before = live_allocations()
-    host, space = fresh()
-    for name in ("create", "discard", "move pages", "protect", "answer", "move", "limit"):
-        CHANGES[name](host, space)
-    vcpu = gmap.FaultContext(space, async_limit=3)
-    assert live_allocations() > before
-    del host, space, vcpu
-    gc.collect()
-    assert live_allocations() == before
+    def act():
+        host, space = fresh()
+        for name in ("create", "discard", "move pages", "protect", "answer", "move", "limit"):
+            CHANGES[name](host, space)
+        vcpu = gmap.FaultContext(space, async_limit=3)
+        assert live_allocations() and vcpu.space is space.space
+
+    assert growth(act) == 0
