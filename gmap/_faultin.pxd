@@ -40,11 +40,5 @@ ctypedef struct fault_batch_t:
     bint interrupted            # out: a signal handler raised; the rest got -EINTR
 
 
-cdef enum:
-    # Histogram of nanoseconds: eight buckets an octave.
-    BUCKET_BITS = 3
-    N_BUCKETS = 512
-
-
 cdef void faultin(gmap_t *g, fault_vcpu_t *vcpu, fault_batch_t *batch) noexcept nogil
 cdef int get_guest_page(gmap_t *g, lookup_hints_t *hints, guest_fault_t *f) noexcept nogil

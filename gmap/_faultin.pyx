@@ -15,7 +15,7 @@ Differences from the kernel:
 """
 
 from libc.errno cimport EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, EOPNOTSUPP
-from libc.stdint cimport int32_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memset
 
 from gmap._atomic cimport (
@@ -33,6 +33,7 @@ from gmap._gmap cimport (
     N_COUNTERS, fault_walk, gmap_link, invalidate_quiet, invalidate_retry_gfn, link_level,
     link_pte, log_pfault, try_fixup_minor,
 )
+from gmap._histogram cimport bucket_of, now_ns
 from gmap._host cimport FOLL_NOWAIT, FOLL_WRITE, host_lookup, no_page
 from gmap._slots cimport find_memslot
 from gmap._sync cimport read_lock, read_unlock, srcu_read_lock, srcu_read_unlock
@@ -41,13 +42,6 @@ from gmap._tables cimport mmu_cache_drain, mmu_cache_topup, pgste_slot
 cdef extern from "Python.h":
     # Declared without its exception, which is to stay raised until the batch has ended.
     int check_signals "PyErr_CheckSignals"()
-
-cdef extern from "<time.h>" nogil:
-    ctypedef struct timespec_t "struct timespec":
-        long tv_sec
-        long tv_nsec
-    int clock_gettime(int clock, timespec_t *now)
-    int CLOCK_MONOTONIC
 
 
 cdef enum:
@@ -364,22 +358,6 @@ cdef void flush_counters(gmap_t *g, state_t *s) noexcept nogil:
         if s.counters[c]:
             add(&g.counters[c], s.counters[c])
             s.counters[c] = 0
-
-
-cdef uint64_t now_ns() noexcept nogil:
-    cdef timespec_t now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <uint64_t>now.tv_sec * 1000000000 + <uint64_t>now.tv_nsec
-
-
-cdef inline int bucket_of(uint64_t ns) noexcept nogil:
-    """Index of a duration in a log2 histogram with 2**BUCKET_BITS buckets an octave."""
-    cdef int octave = 0
-    cdef uint64_t rest = ns
-    while rest >= 2 << BUCKET_BITS:
-        rest >>= 1
-        octave += 1
-    return (octave << BUCKET_BITS) + <int>rest
 
 
 cdef void faultin(gmap_t *g, fault_vcpu_t *vcpu, fault_batch_t *batch) noexcept nogil:

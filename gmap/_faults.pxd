@@ -17,5 +17,6 @@ cdef class Space:
 
 cdef object fault_in(Space space, fault_vcpu_t *vcpu, object gfn, object write, str errors,
                      bint pfault)
+cdef object histogram_array(const uint64_t *counts)
 cdef object timed_faults(Space space, object gfn, object write)
 cdef object guest_pages(Space space, object gfn, object n, object write)

@@ -10,9 +10,10 @@ from gmap._address cimport as_u64, as_u64_array
 from gmap._atomic cimport add, load, load_acquire, load_ptr
 from gmap._defs cimport COUNTER_PAGES_RELEASED
 from gmap._faultin cimport (
-    BUCKET_BITS, N_BUCKETS, fault_batch_t, fault_vcpu_t, faultin, get_guest_page, lookup_hints_t,
+    fault_batch_t, fault_vcpu_t, faultin, get_guest_page, lookup_hints_t,
 )
-from gmap._gmap cimport gmap_destroy, gmap_t, guest_fault_t, invalidate_retry_gfn
+from gmap._gmap cimport gmap_destroy, guest_fault_t, invalidate_retry_gfn
+from gmap._histogram cimport N_BUCKETS, bucket_low
 from gmap._memory cimport release, zalloc
 from gmap._slots cimport memslots_t
 from gmap._sync cimport (
@@ -116,16 +117,13 @@ cdef object timed_faults(Space space, object gfn, object write):
     cdef uint64_t counts[N_BUCKETS]
     memset(counts, 0, sizeof(counts))
     status = run(space, NULL, as_u64_array(gfn, "gfn", LAST_GFN), write, False, counts)
+    return status, histogram_array(counts)
+
+
+cdef object histogram_array(const uint64_t *counts):
+    """The buckets that are not empty."""
     rows = [(bucket_low(i), bucket_low(i + 1), counts[i]) for i in range(N_BUCKETS) if counts[i]]
-    return status, np.array(rows, dtype=HISTOGRAM)
-
-
-cdef uint64_t bucket_low(int i) noexcept:
-    """Smallest duration of a bucket of `_faultin.bucket_of`."""
-    cdef int octave = (i >> BUCKET_BITS) - 1
-    if octave <= 0:
-        return <uint64_t>i
-    return <uint64_t>((i & ((1 << BUCKET_BITS) - 1)) + (1 << BUCKET_BITS)) << octave
+    return np.array(rows, dtype=HISTOGRAM)
 
 
 # --- a vCPU's side --------------------------------------------------------------------------

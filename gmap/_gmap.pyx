@@ -19,8 +19,7 @@ from libc.string cimport memset
 from gmap._atomic cimport add, backoff, load, load_ptr, or_acquire, store, store_ptr, store_release
 from gmap._defs cimport (
     ASCE_P, ASCE_S, ASCE_TL, ASCE_X, COUNTER_AGED, COUNTER_DIRTY_LOGGED, COUNTER_INVALIDATIONS,
-    COUNTER_REMOVED_1M, COUNTER_REMOVED_2G, COUNTER_REMOVED_4K, CRST_ENTRIES, CRSTE_HOLE,
-    CRSTE_ORIGIN, PGSTE_PREFIX_NOTIF,
+    COUNTER_REMOVED_1M, COUNTER_REMOVED_2G, COUNTER_REMOVED_4K, CRSTE_HOLE, PGSTE_PREFIX_NOTIF,
 )
 from gmap._host cimport notifier_register, notifier_unregister
 from gmap._memory cimport release
@@ -32,7 +31,6 @@ from gmap._tables cimport (
     alloc_crst, arena_destroy, arena_init, dat_set_asce_limit, dat_walk_range, mmu_cache_drain,
     mmu_cache_topup, range_walk_t,
 )
-from gmap._walk cimport asce_dt
 
 # A walk over a long range gives the mmu_lock up after so many frames.
 cdef uint64_t WALK_BATCH = 1 << 20
@@ -231,10 +229,17 @@ cdef struct unmap_t:
     uint64_t logged
 
 
-cdef inline void mark_page_dirty(memslot_t *slot, uint64_t gfn, uint64_t *logged) noexcept nogil:
-    cdef uint64_t n = gfn - slot.base_gfn
-    or_acquire(&slot.dirty_bitmap[n >> 6], <uint64_t>1 << (n & 63))
-    logged[0] += 1
+cdef inline void mark_pages_dirty(memslot_t *slot, uint64_t gfn, uint64_t end,
+                                  uint64_t *logged) noexcept nogil:
+    """Log the frames from `gfn` to before `end`: a large folio is logged whole."""
+    cdef uint64_t at = gfn - slot.base_gfn
+    cdef uint64_t n, left = end - gfn
+    logged[0] += left
+    while left:
+        n = min(left, 64 - (at & 63))
+        or_acquire(&slot.dirty_bitmap[at >> 6], (~<uint64_t>0 >> (64 - n)) << (at & 63))
+        at += n
+        left -= n
 
 
 cdef long unmap_pte(uint64_t *ptep, uint64_t gfn, range_walk_t *walk) noexcept nogil:
@@ -250,7 +255,7 @@ cdef long unmap_pte(uint64_t *ptep, uint64_t gfn, range_walk_t *walk) noexcept n
     if old & PTE_PR:
         unmap.removed[0] += 1
         if (not old & PTE_P or old & PTE_SD) and keeps_log(unmap.g, unmap.slot):
-            mark_page_dirty(unmap.slot, gfn, &unmap.logged)
+            mark_pages_dirty(unmap.slot, gfn, gfn + 1, &unmap.logged)
     return 0
 
 
@@ -258,13 +263,11 @@ cdef long unmap_crste(uint64_t *crstep, uint64_t gfn, uint64_t following, int le
                       range_walk_t *walk) noexcept nogil:
     cdef unmap_t *unmap = <unmap_t *>walk.priv
     cdef uint64_t old = load(crstep)
-    cdef uint64_t frame
     while crste_leaf(old):
         if cas(crstep, old, CRSTE_EMPTY | <uint64_t>level << 2):
             unmap.removed[level - LEVEL_PAGE] += 1
             if (not old & CRSTE_P or old & CRSTE_SW_SD) and keeps_log(unmap.g, unmap.slot):
-                for frame in range(gfn, following):
-                    mark_page_dirty(unmap.slot, frame, &unmap.logged)
+                mark_pages_dirty(unmap.slot, gfn, following, &unmap.logged)
             return 0
         old = load(crstep)
     return 0
@@ -448,7 +451,7 @@ cdef long sync_pte(uint64_t *ptep, uint64_t gfn, range_walk_t *walk) noexcept no
         return 0
     store(ptep, (pte & ~<uint64_t>PTE_SD) | PTE_P)
     pgste_unlock(ptep, pgste & ~<uint64_t>PGSTE_ZERO)
-    mark_page_dirty(sync.slot, gfn, &sync.logged)
+    mark_pages_dirty(sync.slot, gfn, gfn + 1, &sync.logged)
     return 0
 
 
@@ -456,11 +459,9 @@ cdef long sync_crste(uint64_t *crstep, uint64_t gfn, uint64_t following, int lev
                      range_walk_t *walk) noexcept nogil:
     cdef sync_t *sync = <sync_t *>walk.priv
     cdef uint64_t crste = load(crstep)
-    cdef uint64_t frame
     while crste_leaf(crste) and (crste & (CRSTE_P | CRSTE_SW_SD)) != CRSTE_P:
         if cas(crstep, crste, (crste & ~<uint64_t>CRSTE_SW_SD) | CRSTE_P):
-            for frame in range(gfn, following):
-                mark_page_dirty(sync.slot, frame, &sync.logged)
+            mark_pages_dirty(sync.slot, gfn, following, &sync.logged)
             return 0
         crste = load(crstep)
     return 0

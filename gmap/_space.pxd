@@ -17,3 +17,4 @@ cdef class Gmap:
     cdef readonly int ipa_bits
     cdef object __weakref__
     cdef bint minor_fault(self, uint64_t gfn, bint write) noexcept
+    cdef object split_each(self, object gfn, uint64_t *histogram)

@@ -17,19 +17,18 @@ import numpy as np
 from gmap._address cimport as_u64, as_u64_array
 from gmap._atomic cimport add, likely, load
 from gmap._defs cimport (
-    ASCE_DT, COUNTER_HOST_DIRTIED, COUNTER_LOOKUPS, COUNTER_MINOR, CRST_BYTES, GMAP_FLAG_ALLOW_HPAGE_1M,
+    COUNTER_HOST_DIRTIED, COUNTER_LOOKUPS, COUNTER_MINOR, CRST_BYTES, GMAP_FLAG_ALLOW_HPAGE_1M,
     GMAP_FLAG_ALLOW_HPAGE_2G, GMAP_FLAG_OWNS_PAGETABLES, GMAP_FLAG_PFAULT_ENABLED, LEVEL_PAGE,
-    LEVEL_SEGMENT, PAGE_SHIFT, PT_BYTES, WALK_SPLIT_ALLOC,
+    PAGE_SHIFT, PT_BYTES, WALK_SPLIT_ALLOC,
 )
-from gmap._faults cimport Space, fault_in, guest_pages, timed_faults
+from gmap._faults cimport Space, fault_in, guest_pages, histogram_array, timed_faults
 from gmap._geometry cimport limit_to_type
 from gmap._gmap cimport (
     N_COUNTERS, N_EVENTS, QUIRK_AGE_LOSES_DIRTY, QUIRK_UNMAP_LOSES_DIRTY, asce_end, fault_walk,
-    gmap_age,
-    gmap_init, gmap_invalidate_end, gmap_invalidate_start, gmap_set_limit, gmap_split_huge_pages,
-    gmap_unmap, guest_fault_t,
-    try_fixup_minor,
+    gmap_age, gmap_init, gmap_invalidate_end, gmap_invalidate_start, gmap_set_limit,
+    gmap_split_huge_pages, gmap_unmap, guest_fault_t, try_fixup_minor,
 )
+from gmap._histogram cimport N_BUCKETS, bucket_of, now_ns
 from gmap._host cimport Host
 from gmap._inspect cimport leaf_array, table_dict
 from gmap._memory cimport release, zalloc_lines
@@ -254,8 +253,8 @@ cdef class Gmap:
         self.space.check_open()
         self.space.slots.set(
             as_u64(slot, "slot", last), as_u64(guest_phys_addr, "guest_phys_addr", last),
-            as_u64(memory_size, "memory_size", last), as_u64(userspace_addr, "userspace_addr", last),
-            as_u64(flags, "flags", last))
+            as_u64(memory_size, "memory_size", last),
+            as_u64(userspace_addr, "userspace_addr", last), as_u64(flags, "flags", last))
 
     def get_dirty_log(self, slot, *, bint clear=True):
         """Which pages of a slot were written since the last call: KVM_GET_DIRTY_LOG.
@@ -612,20 +611,49 @@ level REGION3, entry 0x0001000500000024; fault the page in first: fault_in(gfn)
         >>> g.fault_in(0), len(g.leaves()), g.split(0), len(g.leaves())
         (0, 1, 0, 256)
         """
-        cdef uint64_t[::1] gfns
+        codes = self.split_each(as_u64_array(gfn, "gfn", LAST_GFN), NULL)
+        return codes if codes.ndim else int(codes)
+
+    def split_latency(self, gfn):
+        """As `split`, and measure each.
+
+        Returns
+        -------
+        codes : int32 array
+        histogram : structured array
+            As `fault_latency` gives it.
+
+        >>> import gmap
+        >>> codes, histogram = gmap.Gmap(gmap.SyntheticHost()).split_latency([0, 1])
+        >>> codes.tolist(), int(histogram["count"].sum())
+        ([5, 5], 2)
+        """
+        cdef uint64_t counts[N_BUCKETS]
+        memset(counts, 0, sizeof(counts))
+        codes = self.split_each(as_u64_array(gfn, "gfn", LAST_GFN), counts)
+        return codes, histogram_array(counts)
+
+    cdef object split_each(self, object gfn, uint64_t *histogram):
+        """Split at each of the guarded gfns; the codes, in their shape."""
+        cdef const uint64_t[::1] gfns = np.ascontiguousarray(gfn).reshape(-1)
         cdef int32_t[::1] codes
-        cdef uint64_t i
+        cdef uint64_t i, started = 0, ended
         cdef dat_walk_t walk
         cdef mmu_cache_t mc
-        array = as_u64_array(gfn, "gfn", LAST_GFN)
-        gfns = np.ascontiguousarray(array).reshape(-1)
-        codes = np.empty(gfns.shape[0], dtype=np.int32)
+        result = np.empty(gfn.shape, dtype=np.int32)
+        codes = result.reshape(-1)
         memset(&mc, 0, sizeof(mc))
         with nogil:
+            if histogram != NULL:
+                started = now_ns()
             for i in range(<uint64_t>gfns.shape[0]):
                 codes[i] = locked_walk(self.c, &mc, gfns[i], WALK_SPLIT_ALLOC, LEVEL_PAGE, &walk)
+                if histogram != NULL:
+                    ended = now_ns()
+                    histogram[bucket_of(ended - started)] += 1
+                    started = ended
             mmu_cache_drain(&self.c.arena, &mc)
-        return np.asarray(codes).reshape(array.shape) if array.ndim else codes[0]
+        return result
 
     def walk(self, gfn, level=Level.PAGE, flags=0):
         """Find the entry of a gfn at a level, by the rules of the kernel's dat_entry_walk.

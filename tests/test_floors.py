@@ -18,6 +18,7 @@ FLOORS = {
     "gmap._atomic": 0,
     "gmap._config": 0,
     "gmap._geometry": 0,
+    "gmap._histogram": 0,
     "gmap._ipa": 0,
     "gmap._memory": 0,
     "gmap._native": 0,
