@@ -1,4 +1,6 @@
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-def as_addr(values: ArrayLike, what: str = "address") -> NDArray[np.uint64]: ...
+from gmap._arguments import _Either
+
+def as_addr(values: _Either, what: str = "address") -> NDArray[np.uint64]: ...

@@ -1,4 +1,7 @@
 # Nothing here is for Python but the types of such arguments, which other stubs share.
+#
+# NumPy's stubs give every integer array an `__index__`, so where a function takes both, an
+# integer is `_Int` and not `SupportsIndex`.
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 

@@ -25,9 +25,10 @@ from gmap._defs cimport (
     COUNTER_ASYNC, COUNTER_ERROR_ADDRESSING, COUNTER_ERROR_EAGAIN, COUNTER_ERROR_EFAULT,
     COUNTER_ERROR_EINTR, COUNTER_ERROR_EINVAL, COUNTER_ERROR_ENOMEM, COUNTER_ERROR_EOPNOTSUPP,
     COUNTER_LOOKUPS, COUNTER_MAJOR, COUNTER_MINOR, COUNTER_PAGES_PINNED, COUNTER_PAGES_RELEASED,
-    COUNTER_PFAULT_SYNC, COUNTER_RETRIES, GMAP_FLAG_PFAULT_ENABLED, LEVEL_PAGE, PAGE_SHIFT,
-    PFN_ERR_MASK, PFN_ERR_NEEDS_IO, PFN_ERR_RO_FAULT, PFN_ERR_SIGPENDING, PFN_NOSLOT,
-    PIC_ADDRESSING, PT_BITS, PT_ENTRIES, PTE_EMPTY, SLOT_FLAG_INVALID, SLOT_FLAG_READONLY,
+    COUNTER_PFAULT_SYNC, COUNTER_RETRIES, COUNTER_TABLES_FREED, GMAP_FLAG_PFAULT_ENABLED,
+    LEVEL_PAGE, PAGE_SHIFT, PFN_ERR_MASK, PFN_ERR_NEEDS_IO, PFN_ERR_RO_FAULT, PFN_ERR_SIGPENDING,
+    PFN_NOSLOT, PIC_ADDRESSING, PT_BITS, PT_ENTRIES, PTE_EMPTY, SLOT_FLAG_INVALID,
+    SLOT_FLAG_READONLY,
 )
 from gmap._gmap cimport (
     N_COUNTERS, fault_walk, gmap_link, invalidate_quiet, invalidate_retry_gfn, link_level,
@@ -38,6 +39,7 @@ from gmap._host cimport FOLL_NOWAIT, FOLL_WRITE, host_lookup, no_page
 from gmap._slots cimport find_memslot
 from gmap._sync cimport read_lock, read_unlock, srcu_read_lock, srcu_read_unlock
 from gmap._tables cimport mmu_cache_drain, mmu_cache_topup, pgste_slot
+from gmap._walk cimport walk_cache_clear, walk_cache_t
 
 cdef extern from "Python.h":
     # Declared without its exception, which is to stay raised until the batch has ended.
@@ -58,6 +60,9 @@ cdef struct state_t:
     int pending[BATCH]
     int n_pending
     bint attempt_pfault
+    bint keeps_walks        # enough faults to be worth a cache
+    walk_cache_t walks
+    uint64_t tables_freed   # when the cache was begun
     uint64_t counters[N_COUNTERS]
 
 
@@ -152,13 +157,26 @@ cdef int get_guest_page(gmap_t *g, lookup_hints_t *hints, guest_fault_t *f) noex
 
 # --- the states -----------------------------------------------------------------------------
 
-cdef inline bint walk_from(uint64_t asce, guest_fault_t *f, neighbour_t *last) noexcept nogil:
+cdef inline walk_cache_t *walk_cache(gmap_t *g, state_t *s) noexcept nogil:
+    """The cache for walks under this hold of the mmu_lock: tables die only between holds."""
+    cdef uint64_t freed
+    if not s.keeps_walks:
+        return NULL
+    freed = load(&g.counters[COUNTER_TABLES_FREED])
+    if s.tables_freed != freed:
+        walk_cache_clear(&s.walks)
+        s.tables_freed = freed
+    return &s.walks
+
+
+cdef inline bint walk_from(uint64_t asce, walk_cache_t *cache, guest_fault_t *f,
+                           neighbour_t *last) noexcept nogil:
     """Walk to the page of a fault. True if the page table was at hand from the walk before."""
     if f.gfn >> PT_BITS == last.segment:
         f.ptep = last.table + (f.gfn & (PT_ENTRIES - 1))
         f.crstep = last.crstep
         return True
-    fault_walk(asce, f)
+    fault_walk(asce, cache, f)
     if f.ptep != NULL:
         last.segment = f.gfn >> PT_BITS
         last.table = f.ptep - <Py_ssize_t>(f.gfn & (PT_ENTRIES - 1))
@@ -171,12 +189,14 @@ cdef void fix_minor(gmap_t *g, state_t *s, int n) noexcept nogil:
     cdef uint64_t asce
     cdef neighbour_t last = neighbour_t(<uint64_t>-1, NULL, NULL)
     cdef guest_fault_t *f
+    cdef walk_cache_t *cache
     cdef int i, n_pending = 0
     read_lock(&g.mmu_lock)
     asce = load(&g.asce)
+    cache = walk_cache(g, s)
     for i in range(n):
         f = &s.f[i]
-        if not walk_from(asce, f, &last) and f.ptep != NULL:
+        if not walk_from(asce, cache, f, &last) and f.ptep != NULL:
             prefetch_write(f.ptep)
             prefetch_write(pgste_slot(f.ptep))
     for i in range(n):
@@ -227,11 +247,11 @@ cdef bint may_be_stale(gmap_t *g, uint64_t seq, state_t *s) noexcept nogil:
 
 
 cdef inline int link_one(gmap_t *g, mmu_cache_t *mc, state_t *s, int i, uint64_t asce,
-                         neighbour_t *last) noexcept nogil:
+                         walk_cache_t *cache, neighbour_t *last) noexcept nogil:
     """Map one frame. An earlier fault of the batch may have done it, or another thread: then
     this one is a minor fault, as if it had come later. 1: minor; 0: linked; else the code."""
     cdef guest_fault_t *f = &s.f[i]
-    walk_from(asce, f, last)
+    walk_from(asce, cache, f, last)
     if f.ptep == NULL or load(f.ptep) != PTE_EMPTY:
         if try_fixup_minor(g, f, s.counters) == 0:
             return 1
@@ -246,10 +266,12 @@ cdef bint link_found(gmap_t *g, mmu_cache_t *mc, uint64_t seq, state_t *s) noexc
     cdef uint64_t asce
     cdef neighbour_t last = neighbour_t(<uint64_t>-1, NULL, NULL)
     cdef guest_fault_t *f
+    cdef walk_cache_t *cache
     cdef bint quiet, out_of_tables = False
     cdef int k, i, rc, kept = 0
     read_lock(&g.mmu_lock)
     asce = load(&g.asce)
+    cache = walk_cache(g, s)
     quiet = invalidate_quiet(g, seq)
     for k in range(s.n_pending):
         i = s.pending[k]
@@ -257,7 +279,7 @@ cdef bint link_found(gmap_t *g, mmu_cache_t *mc, uint64_t seq, state_t *s) noexc
         rc = -EAGAIN
         if quiet or not invalidate_retry_gfn(g, seq, f.gfn):
             f.valid = True
-            rc = link_one(g, mc, s, i, asce, &last)
+            rc = link_one(g, mc, s, i, asce, cache, &last)
         s.rc[i] = rc
         if unlikely(rc < 0 and rc != -EINVAL):
             out_of_tables |= rc == -ENOMEM
@@ -370,6 +392,8 @@ cdef void faultin(gmap_t *g, fault_vcpu_t *vcpu, fault_batch_t *batch) noexcept 
     memset(&temporary, 0, sizeof(temporary))
     memset(&s.counters, 0, sizeof(s.counters))
     s.attempt_pfault = batch.attempt_pfault
+    s.keeps_walks = batch.n >= BATCH
+    s.tables_freed = ~<uint64_t>0
     batch.interrupted = False
     if batch.histogram != NULL:
         chunk = 1

@@ -19,7 +19,9 @@ from gmap._sync cimport rwlock_t, srcu_t
 from gmap._tables cimport (
     arena_t, dat_entry_walk, mmu_cache_t, pgste_lock, pgste_slot, pgste_unlock,
 )
-from gmap._walk cimport asce_dt, asce_end, crste_leaf, dat_walk, dat_walk_t
+from gmap._walk cimport (
+    asce_dt, asce_end, crste_leaf, dat_walk, dat_walk_cached, dat_walk_t, walk_cache_t,
+)
 
 
 cdef enum:
@@ -191,10 +193,13 @@ cdef inline int try_fixup_minor(gmap_t *g, guest_fault_t *f, uint64_t *counters)
     return minor_crste(g, f, counters)
 
 
-cdef inline void fault_walk(uint64_t asce, guest_fault_t *f) noexcept nogil:
-    """Walk to the page of a fault, or as far as the tables go."""
+cdef inline void fault_walk(uint64_t asce, walk_cache_t *cache, guest_fault_t *f) noexcept nogil:
+    """Walk to the page of a fault, or as far as the tables go. A cache is optional."""
     cdef dat_walk_t walk
-    dat_walk(asce, f.gfn << PAGE_SHIFT, LEVEL_PAGE, &walk)
+    if cache == NULL:
+        dat_walk(asce, f.gfn << PAGE_SHIFT, LEVEL_PAGE, &walk)
+    else:
+        dat_walk_cached(asce, f.gfn << PAGE_SHIFT, cache, &walk)
     f.ptep = walk.ptep
     f.crstep = walk.crstep
     f.crste = walk.crste

@@ -1,25 +1,34 @@
 from types import TracebackType
-from typing import Any, Literal, Self, SupportsIndex
+from typing import Any, Final, Literal, Self, SupportsIndex, TypeAlias, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
-FolioSize = Literal["4k", "1m", "2g"]
-Outcome = Literal[
+from gmap._arguments import _Array, _Int
+from gmap.dtypes import LOOKUP as LOOKUP
+
+_FolioSize: TypeAlias = Literal["4k", "1m", "2g"]
+_Outcome: TypeAlias = Literal[
     "ok", "needs_io", "needs_io_always", "signal", "read_only", "hwpoison", "no_mapping"
 ]
-FOLIO_ORDERS: dict[str, int]
 
+FOLIO_ORDERS: Final[dict[str, int]]
+
+@disjoint_base
 class Host:
-    hamaxpow: int
-    regions: dict[int, HostRegion]
+    # Abstract: for its subclasses alone.
+    def __init__(self, *, hamaxpow: int = 48) -> None: ...
+    @property
+    def hamaxpow(self) -> int: ...
+    @property
+    def regions(self) -> dict[int, HostRegion]: ...
     @property
     def closed(self) -> bool: ...
-    def __init__(self, *, hamaxpow: int = 48) -> None: ...
     def map(
         self,
         nbytes: SupportsIndex,
-        folio: FolioSize = "4k",
+        folio: _FolioSize = "4k",
         writable: bool = True,
         *,
         pfnmap: bool = False,
@@ -36,39 +45,50 @@ class Host:
     def discard(self, hva: SupportsIndex, nbytes: SupportsIndex) -> None: ...
     def protect(self, hva: SupportsIndex, nbytes: SupportsIndex, writable: bool) -> None: ...
     def move(self, hva: SupportsIndex, nbytes: SupportsIndex) -> None: ...
-    def reback(self, hva: SupportsIndex, nbytes: SupportsIndex, folio: FolioSize) -> None: ...
+    def reback(self, hva: SupportsIndex, nbytes: SupportsIndex, folio: _FolioSize) -> None: ...
     def answer(
         self,
         hva: SupportsIndex,
         nbytes: SupportsIndex,
-        outcome: Outcome,
+        outcome: _Outcome,
         times: SupportsIndex | None = None,
     ) -> None: ...
-    def lookup(self, hva: ArrayLike, write: bool = False) -> Any: ...
+    @overload
+    def lookup(self, hva: _Int, write: bool = False) -> np.void: ...
+    @overload
+    def lookup(self, hva: _Array, write: bool = False) -> NDArray[np.void]: ...
 
+@disjoint_base
 class HostRegion:
-    host: Host
-    hva: int
-    nbytes: int
-    folio: FolioSize
-    writable: bool
-    pfnmap: bool
     def __init__(
         self,
         host: Host,
         hva: int,
         nbytes: int,
-        folio: str,
+        folio: _FolioSize,
         writable: bool,
         pfnmap: bool,
-        mapping: object | None = None,
+        mapping: Any = None,
     ) -> None: ...
+    @property
+    def host(self) -> Host: ...
+    @property
+    def hva(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def folio(self) -> _FolioSize: ...
+    @property
+    def writable(self) -> bool: ...
+    @property
+    def pfnmap(self) -> bool: ...
     @property
     def closed(self) -> bool: ...
     @property
     def array(self) -> NDArray[np.uint8]: ...
     def close(self) -> None: ...
 
+@disjoint_base
 class SyntheticHost(Host):
     def __init__(
         self, seed: SupportsIndex = 0, fragmentation: float = 0.0, *, hamaxpow: int = 48

@@ -1,1 +1,2 @@
 # Kernels only: nothing here is for Python.
+from gmap.dtypes import LEAF as LEAF

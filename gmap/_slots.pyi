@@ -1,10 +1,13 @@
 from collections.abc import Callable
+from errno import EEXIST as EEXIST
+from errno import EINVAL as EINVAL
+from typing import Final
 
-NOTHING: int
-CREATE: int
-DELETE: int
-MOVE: int
-FLAGS_ONLY: int
+NOTHING: Final[int]
+CREATE: Final[int]
+DELETE: Final[int]
+MOVE: Final[int]
+FLAGS_ONLY: Final[int]
 
 def classify(
     slot: int,

@@ -1,13 +1,17 @@
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import NamedTuple, SupportsIndex, overload
+from typing import Literal, NamedTuple, SupportsIndex, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
+from gmap._arguments import _Array, _Either, _Int
 from gmap._defs import Level, Walk
-from gmap._faults import Errors, GuestPages, Space
+from gmap._faults import GuestPages, Space, _Codes, _Masked, _Write
 from gmap._host import Host
+from gmap._translate import _Translate
+from gmap.dtypes import PFAULT_EVENT as PFAULT_EVENT
 
 class MemslotInfo(NamedTuple):
     slot: int
@@ -23,30 +27,35 @@ class EntryWalk(NamedTuple):
     pte: int | None
     pgste: int | None
 
+@disjoint_base
 class Gmap:
-    space: Space
-    translate: np.ufunc
-    translate_write: np.ufunc
-    ipa_bits: int
     def __init__(
         self,
         host: Host,
-        ipa_bits: SupportsIndex = 40,
+        ipa_bits: _Int = 40,
         allow_1m: bool = True,
         allow_2g: bool = False,
         *,
         readonly_mem: bool = False,
         pfault: bool = False,
-        quirks: Iterable[str] = (),
+        quirks: Iterable[Literal["age-loses-dirty", "unmap-loses-dirty"]] = (),
     ) -> None: ...
     @property
+    def space(self) -> Space: ...
+    @property
     def host(self) -> Host: ...
+    @property
+    def ipa_bits(self) -> int: ...
     @property
     def asce(self) -> int: ...
     @property
     def guest_phys_size(self) -> int: ...
     @property
     def memslots(self) -> list[MemslotInfo]: ...
+    @property
+    def translate(self) -> _Translate: ...
+    @property
+    def translate_write(self) -> _Translate: ...
     def table_bytes(self) -> int: ...
     def stats(self) -> dict[str, int]: ...
     def set_memory_region(
@@ -63,28 +72,41 @@ class Gmap:
         slot: SupportsIndex,
         first_page: SupportsIndex,
         num_pages: SupportsIndex,
-        bitmap: ArrayLike,
+        bitmap: _Array,
     ) -> None: ...
     @overload
     def fault_in(
         self,
-        gfn: SupportsIndex,
-        write: bool = False,
-        errors: Errors = "raise",
+        gfn: _Int,
+        write: bool | np.bool_ = False,
+        errors: Literal["raise", "status", "mask"] = "raise",
         *,
         pfault: bool = False,
     ) -> int: ...
     @overload
     def fault_in(
         self,
-        gfn: ArrayLike,
-        write: bool | NDArray[np.bool_] = False,
-        errors: Errors = "raise",
+        gfn: _Array,
+        write: _Write = False,
+        errors: _Codes = "raise",
         *,
         pfault: bool = False,
     ) -> NDArray[np.int32]: ...
+    @overload
+    def fault_in(
+        self,
+        gfn: _Array,
+        write: _Write = False,
+        *,
+        errors: Literal["mask"],
+        pfault: bool = False,
+    ) -> _Masked: ...
+    @overload
+    def fault_in(
+        self, gfn: _Array, write: _Write, errors: Literal["mask"], *, pfault: bool = False
+    ) -> _Masked: ...
     def fault_latency(
-        self, gfn: ArrayLike, write: bool | NDArray[np.bool_] = False
+        self, gfn: _Either, write: _Write = False
     ) -> tuple[NDArray[np.int32], NDArray[np.void]]: ...
     def get_guest_pages(
         self, gfn: SupportsIndex, n: SupportsIndex = 1, write: bool = False
@@ -98,11 +120,13 @@ class Gmap:
     def test_age(self, gfn: SupportsIndex, ngfns: SupportsIndex) -> bool: ...
     def split_huge_pages(self) -> None: ...
     @overload
-    def split(self, gfn: SupportsIndex) -> int: ...
+    def split(self, gfn: _Int) -> int: ...
     @overload
-    def split(self, gfn: ArrayLike) -> NDArray[np.int32]: ...
-    def split_latency(self, gfn: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.void]]: ...
-    def walk(self, gfn: SupportsIndex, level: Level = ..., flags: Walk | int = 0) -> EntryWalk: ...
+    def split(self, gfn: _Array) -> NDArray[np.int32]: ...
+    def split_latency(self, gfn: _Either) -> tuple[NDArray[np.int32], NDArray[np.void]]: ...
+    def walk(
+        self, gfn: SupportsIndex, level: Level | int = Level.PAGE, flags: Walk | int = 0
+    ) -> EntryWalk: ...
     def set_limit(self, limit: SupportsIndex) -> None: ...
     def leaves(
         self, start: SupportsIndex = 0, end: SupportsIndex | None = None

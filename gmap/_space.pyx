@@ -391,7 +391,7 @@ cdef class Gmap:
         f.gfn = gfn
         f.write_attempt = write
         counters[COUNTER_HOST_DIRTIED] = 0      # the only one a minor fault touches
-        fault_walk(load(&g.asce), &f)
+        fault_walk(load(&g.asce), NULL, &f)
         fixed = try_fixup_minor(g, &f, counters) == 0
         read_unlock(&g.mmu_lock)
         if fixed:

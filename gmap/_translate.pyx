@@ -20,11 +20,13 @@ import numpy as np
 from gmap._address cimport as_u64
 from gmap._atomic cimport likely, load, load_entry, prefetch
 from gmap._defs cimport (
-    LEVEL_PAGE, PAGE_SHIFT, PAGE_SIZE, PT_BITS, PT_ENTRIES, PTE_I, PTE_P, PTE_PFRA, PTE_Z,
-    SEGMENT_SHIFT,
+    LEVEL_PAGE, PAGE_SHIFT, PAGE_SIZE, PT_ENTRIES, PTE_PFRA, SEGMENT_SHIFT,
 )
 from gmap._sync cimport srcu_read_lock, srcu_read_unlock
-from gmap._walk cimport dat_walk, dat_walk_t, leaf_translate, pte_refuses, pte_translate
+from gmap._walk cimport (
+    dat_walk, dat_walk_cached, dat_walk_t, leaf_translate, pte_refuses, pte_translate,
+    walk_cache_clear, walk_cache_t,
+)
 
 from gmap.errors import AddressTypeError
 
@@ -67,8 +69,9 @@ cdef extern from *:
 
 
 cdef enum:
-    GROUP = 64          # walks under way at once
+    GROUP = 64          # walks under way at once, a power of two
     STRETCH = 4096      # addresses translated in one section
+    GAPS = 256          # addresses taken at once from an array that is not contiguous
 
 
 ctypedef struct plan_t:
@@ -79,127 +82,154 @@ ctypedef struct plan_t:
 
 # --- the kernel -----------------------------------------------------------------------------
 
-cdef inline uint64_t address_at(const char *a, Py_ssize_t step, uint64_t i) noexcept nogil:
-    return (<const uint64_t *>(a + <Py_ssize_t>i * step))[0]
-
-
-cdef inline void put(char *pa, Py_ssize_t pa_step, char *pic, Py_ssize_t pic_step, uint64_t i,
-                     uint64_t address, int code) noexcept nogil:
-    (<uint64_t *>(pa + <Py_ssize_t>i * pa_step))[0] = address
-    (<uint16_t *>(pic + <Py_ssize_t>i * pic_step))[0] = <uint16_t>code
-
-
 cdef inline void one_segment(
-    uint64_t asce, bint write, const char *a, Py_ssize_t a_step, char *pa, Py_ssize_t pa_step,
-    char *pic, Py_ssize_t pic_step, uint64_t n
+    uint64_t asce, bint write, const uint64_t *gpa, uint64_t *pa, uint16_t *pic, uint64_t n
 ) noexcept nogil:
     """A group whose addresses all lie in one segment."""
     cdef dat_walk_t walk
-    cdef uint64_t address = address_at(a, a_step, 0)
-    cdef uint64_t pte, result, i
+    cdef uint64_t pte, i
     cdef const uint64_t *table
-    cdef int code = dat_walk(asce, address, LEVEL_PAGE, &walk)
+    cdef int code = dat_walk(asce, gpa[0], LEVEL_PAGE, &walk)
     if code or walk.ptep == NULL:
         for i in range(n):
-            address = address_at(a, a_step, i)
-            result = 0
-            put(pa, pa_step, pic, pic_step, i, result, code if code else leaf_translate(
-                walk.crste, address, walk.protect, write, &result))
-            (<uint64_t *>(pa + <Py_ssize_t>i * pa_step))[0] = result
+            finish_above(code, &walk, gpa[i], write, &pa[i], &pic[i])
         return
-    table = walk.ptep - <Py_ssize_t>((address >> PAGE_SHIFT) & (PT_ENTRIES - 1))
+    table = walk.ptep - <Py_ssize_t>((gpa[0] >> PAGE_SHIFT) & (PT_ENTRIES - 1))
     for i in range(n):
-        address = address_at(a, a_step, i)
-        pte = load(table + ((address >> PAGE_SHIFT) & (PT_ENTRIES - 1)))
-        result = (pte & PTE_PFRA) | (address & (PAGE_SIZE - 1))
-        code = 0
-        if pte_refuses(pte, walk.protect, write):
-            code = pte_translate(pte, address, walk.protect, write, &result)
-            result = 0
-        put(pa, pa_step, pic, pic_step, i, result, code)
+        pte = load(table + ((gpa[i] >> PAGE_SHIFT) & (PT_ENTRIES - 1)))
+        finish(pte, gpa[i], walk.protect, write, &pa[i], &pic[i])
+
+
+cdef inline void finish_above(int code, dat_walk_t *walk, uint64_t gpa, bint write, uint64_t *pa,
+                              uint16_t *pic) noexcept nogil:
+    """What a walk that met no page table makes of an address, which `pa` may overwrite."""
+    pa[0] = 0
+    pic[0] = <uint16_t>(code if code else leaf_translate(walk.crste, gpa, walk.protect, write, pa))
+
+
+cdef inline void finish(uint64_t pte, uint64_t gpa, uint64_t protect, bint write, uint64_t *pa,
+                        uint16_t *pic) noexcept nogil:
+    """What a page-table entry makes of an address."""
+    if likely(not pte_refuses(pte, protect, write)):
+        pa[0] = (pte & PTE_PFRA) | (gpa & (PAGE_SIZE - 1))
+        pic[0] = 0
+        return
+    pa[0] = 0
+    pic[0] = <uint16_t>pte_translate(pte, gpa, protect, write, pa)
+
+
+# Walks under way, by the index of their address modulo GROUP.
+cdef struct walks_t:
+    uint64_t *ptep[GROUP]       # NULL: ended above the page tables, and finished
+    uint64_t protect[GROUP]
+
+
+cdef inline void begin(uint64_t asce, walk_cache_t *cache, walks_t *walks, bint write,
+                       const uint64_t *gpa, uint64_t *pa, uint16_t *pic, uint64_t i) noexcept nogil:
+    """Walk to the page-table entry of address `i` and ask for it."""
+    cdef dat_walk_t walk
+    cdef uint64_t k = i & (GROUP - 1)
+    cdef int code = dat_walk_cached(asce, gpa[i], cache, &walk)
+    walks.ptep[k] = walk.ptep
+    if write:
+        walks.protect[k] = walk.protect
+    if likely(walk.ptep != NULL):
+        prefetch(walk.ptep)
+    else:
+        finish_above(code, &walk, gpa[i], write, &pa[i], &pic[i])
+
+
+cdef inline void end(walks_t *walks, bint write, const uint64_t *gpa, uint64_t *pa, uint16_t *pic,
+                     uint64_t i) noexcept nogil:
+    """Finish the walk of address `i`, whose page-table entry has come by now."""
+    cdef uint64_t k = i & (GROUP - 1)
+    if likely(walks.ptep[k] != NULL):
+        finish(load(walks.ptep[k]), gpa[i], walks.protect[k] if write else 0, write, &pa[i],
+               &pic[i])
 
 
 cdef inline void any_segments(
-    uint64_t asce, bint write, const char *a, Py_ssize_t a_step, char *pa, Py_ssize_t pa_step,
-    char *pic, Py_ssize_t pic_step, uint64_t n
+    uint64_t asce, walk_cache_t *cache, bint write, const uint64_t *gpa, uint64_t *pa,
+    uint16_t *pic, uint64_t n
 ) noexcept nogil:
-    """A group of unrelated addresses."""
-    cdef dat_walk_t walk
-    cdef uint64_t *ptep[GROUP]
-    cdef uint64_t protect[GROUP]
-    cdef uint64_t address, pte, result, i
-    cdef int code
-    for i in range(n):
-        address = address_at(a, a_step, i)
-        code = dat_walk(asce, address, LEVEL_PAGE, &walk)
-        ptep[i] = walk.ptep
-        protect[i] = walk.protect
-        if likely(walk.ptep != NULL):
-            prefetch(walk.ptep)
-            continue
-        result = 0
-        if code == 0:
-            code = leaf_translate(walk.crste, address, walk.protect, write, &result)
-        put(pa, pa_step, pic, pic_step, i, result, code)
-    for i in range(n):
-        if ptep[i] == NULL:
-            continue
-        address = address_at(a, a_step, i)
-        pte = load(ptep[i])
-        result = (pte & PTE_PFRA) | (address & (PAGE_SIZE - 1))
-        code = 0
-        if pte_refuses(pte, protect[i], write):
-            code = pte_translate(pte, address, protect[i], write, &result)
-            result = 0
-        put(pa, pa_step, pic, pic_step, i, result, code)
+    """Unrelated addresses: the page-table entries of the next GROUP are always on the way."""
+    cdef walks_t walks
+    cdef uint64_t under_way = min(n, <uint64_t>GROUP)
+    cdef uint64_t i
+    for i in range(under_way):
+        begin(asce, cache, &walks, write, gpa, pa, pic, i)
+    for i in range(under_way, n):
+        end(&walks, write, gpa, pa, pic, i - under_way)
+        begin(asce, cache, &walks, write, gpa, pa, pic, i)
+    for i in range(n - under_way, n):
+        end(&walks, write, gpa, pa, pic, i)
 
 
-cdef inline void translate_strided(
-    gmap_t *g, bint write, const char *a, Py_ssize_t a_step, char *pa, Py_ssize_t pa_step,
-    char *pic, Py_ssize_t pic_step, uint64_t n
-) noexcept nogil:
-    cdef uint64_t at = 0, stretch_end, group, i, first, apart, asce
+cdef inline bint in_one_segment(const uint64_t *gpa, uint64_t n) noexcept nogil:
+    cdef uint64_t apart = 0, i
+    for i in range(1, n):
+        apart |= gpa[0] ^ gpa[i]
+    return apart >> SEGMENT_SHIFT == 0
+
+
+cdef void translate_array(gmap_t *g, bint write, const uint64_t *gpa, uint64_t *pa, uint16_t *pic,
+                          uint64_t n) noexcept nogil:
+    cdef uint64_t at = 0, end, run, asce
     cdef unsigned int token
+    cdef walk_cache_t cache
+    cdef bint cache_ready
     while at < n:
-        stretch_end = min(n, at + STRETCH)
+        end = min(n, at + STRETCH)
         token = srcu_read_lock(&g.tlb)
         asce = load_entry(&g.asce)
-        while at < stretch_end:
-            group = min(<uint64_t>GROUP, stretch_end - at)
-            first = address_at(a, a_step, 0)
-            apart = 0
-            for i in range(1, group):
-                apart |= first ^ address_at(a, a_step, i)
-            if apart >> SEGMENT_SHIFT:
-                any_segments(asce, write, a, a_step, pa, pa_step, pic, pic_step, group)
+        cache_ready = False
+        while at < end:
+            run = min(<uint64_t>GROUP, end - at)
+            if in_one_segment(gpa + at, run):
+                one_segment(asce, write, gpa + at, pa + at, pic + at, run)
             else:
-                one_segment(asce, write, a, a_step, pa, pa_step, pic, pic_step, group)
-            a += <Py_ssize_t>group * a_step
-            pa += <Py_ssize_t>group * pa_step
-            pic += <Py_ssize_t>group * pic_step
-            at += group
+                while at + run < end and not in_one_segment(
+                        gpa + at + run, min(<uint64_t>GROUP, end - at - run)):
+                    run += min(<uint64_t>GROUP, end - at - run)
+                if not cache_ready:
+                    walk_cache_clear(&cache)
+                    cache_ready = True
+                any_segments(asce, &cache, write, gpa + at, pa + at, pic + at, run)
+            at += run
         srcu_read_unlock(&g.tlb, token)
 
 
-cdef inline void translate_loop(char **args, cnp.npy_intp *dims, cnp.npy_intp *steps, void *data,
-                                bint write) noexcept nogil:
-    if steps[0] == 8 and steps[1] == 8 and steps[2] == 2:
-        # The same code, for the compiler to make the common strides constants.
-        translate_strided(<gmap_t *>data, write, args[0], 8, args[1], 8, args[2], 2,
-                          <uint64_t>dims[0])
-    else:
-        translate_strided(<gmap_t *>data, write, args[0], steps[0], args[1], steps[1], args[2],
-                          steps[2], <uint64_t>dims[0])
+cdef inline void translate_loop(char **args, const cnp.npy_intp *dims, const cnp.npy_intp *steps,
+                                gmap_t *g, bint write) noexcept nogil:
+    """The loop NumPy calls; arrays with gaps go through a buffer."""
+    cdef uint64_t gpa[GAPS]
+    cdef uint64_t pa[GAPS]
+    cdef uint16_t pic[GAPS]
+    cdef cnp.npy_intp at = 0, n, i
+    if steps[0] == sizeof(uint64_t) and steps[1] == sizeof(uint64_t) and (
+            steps[2] == sizeof(uint16_t)):
+        translate_array(g, write, <const uint64_t *>args[0], <uint64_t *>args[1],
+                        <uint16_t *>args[2], <uint64_t>dims[0])
+        return
+    while at < dims[0]:
+        n = min(<cnp.npy_intp>GAPS, dims[0] - at)
+        for i in range(n):
+            gpa[i] = (<const uint64_t *>(args[0] + (at + i) * steps[0]))[0]
+        translate_array(g, write, gpa, pa, pic, <uint64_t>n)
+        for i in range(n):
+            (<uint64_t *>(args[1] + (at + i) * steps[1]))[0] = pa[i]
+            (<uint16_t *>(args[2] + (at + i) * steps[2]))[0] = pic[i]
+        at += n
 
 
 cdef void read_loop(char **args, cnp.npy_intp *dims, cnp.npy_intp *steps,
                     void *data) noexcept nogil:
-    translate_loop(args, dims, steps, data, False)
+    translate_loop(args, dims, steps, <gmap_t *>data, False)
 
 
 cdef void write_loop(char **args, cnp.npy_intp *dims, cnp.npy_intp *steps,
                      void *data) noexcept nogil:
-    translate_loop(args, dims, steps, data, True)
+    translate_loop(args, dims, steps, <gmap_t *>data, True)
 
 
 # --- what is not an array of uint64 ---------------------------------------------------------
@@ -283,7 +313,8 @@ cdef int promote(PyObject *ufunc, PyObject **given, PyObject **signature,
     cdef object scalar = getattr(<object>given[0], "type", None)
     cdef list loop
     cdef int i
-    if scalar is None or not issubclass(scalar, np.number) or issubclass(scalar, np.complexfloating):
+    if scalar is None or not issubclass(scalar, np.number) or (
+            issubclass(scalar, np.complexfloating)):
         raise AddressTypeError(
             f"{(<object>ufunc).__name__} takes addresses as unsigned integers, got "
             f"{getattr(scalar, '__name__', <object>given[0])}: convert them with gmap.as_addr(...)")

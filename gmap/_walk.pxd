@@ -16,8 +16,8 @@ from gmap._defs cimport (
     CRSTE_ORIGIN, CRSTE_P, CRSTE_TF, CRSTE_TL, CRSTE_TT, LEVEL_PAGE, LEVEL_REGION1,
     LEVEL_REGION3, LEVEL_SEGMENT, PAGE_SHIFT, PAGE_SIZE, PIC_ASCE_TYPE, PIC_PAGE_TRANSLATION,
     PIC_PROTECTION, PIC_REGION_THIRD_TRANS, PIC_SEGMENT_TRANSLATION, PIC_TRANSLATION_SPEC,
-    PT_ENTRIES, PTE_I, PTE_P, PTE_PFRA, PTE_Z, REGION3_FRAME, REGION3_SIZE, SEGMENT_FRAME,
-    SEGMENT_PTO, SEGMENT_SIZE,
+    PT_ENTRIES, PTE_I, PTE_P, PTE_PFRA, PTE_Z, REGION3_FRAME, REGION3_SHIFT, REGION3_SIZE,
+    SEGMENT_FRAME, SEGMENT_PTO, SEGMENT_SIZE,
 )
 from gmap._geometry cimport level_shift, type_end
 
@@ -30,6 +30,28 @@ ctypedef struct dat_walk_t:
     uint64_t *ptep
     uint64_t protect    # CRSTE_P if a table entry on the way protects everything below it
     int level           # of the entry at crstep, LEVEL_PAGE once ptep is set
+
+
+cdef enum:
+    WALK_CACHE_ENTRIES = 64     # by the region of 2 GiB an address lies in
+
+
+ctypedef struct walk_cache_entry_t:
+    uint64_t region
+    uint64_t crste      # the region-third-table entry: where the segment table is
+    uint64_t protect
+
+
+# The segment tables some walks went through. Good for as long as nobody can free a table:
+# within one section of the readers, or one hold of the mmu_lock.
+ctypedef struct walk_cache_t:
+    walk_cache_entry_t entries[WALK_CACHE_ENTRIES]
+
+
+cdef inline void walk_cache_clear(walk_cache_t *cache) noexcept nogil:
+    cdef int i
+    for i in range(WALK_CACHE_ENTRIES):
+        cache.entries[i].region = ~<uint64_t>0
 
 
 cdef inline int asce_dt(uint64_t asce) noexcept nogil:
@@ -62,22 +84,10 @@ cdef inline uint64_t *pte_slot(uint64_t crste, uint64_t address) noexcept nogil:
             + ((address >> PAGE_SHIFT) & (PT_ENTRIES - 1)))
 
 
-cdef inline int dat_walk(uint64_t asce, uint64_t address, int stop, dat_walk_t *walk) noexcept nogil:
-    """Walk from `asce` towards the entry of `address` at level `stop`.
-
-    Ends at the first of: the entry at `stop`, an entry that maps a frame, a fault. Returns 0
-    or the program interruption code. The page-table entry is located, not read.
-    """
-    cdef int level = asce_dt(asce)
-    cdef uint64_t entry = asce & ~<uint64_t>CRSTE_TF   # an ASCE has no table offset
+cdef inline int dat_walk_below(uint64_t entry, int level, uint64_t address, int stop,
+                               dat_walk_t *walk) noexcept nogil:
+    """Go on with a walk in the table at `level` that `entry`, an ASCE or a table entry, names."""
     cdef uint64_t index, quarter
-    walk.crstep = NULL
-    walk.ptep = NULL
-    walk.crste = 0
-    walk.protect = 0
-    walk.level = level
-    if level != LEVEL_REGION1 and address >> level_shift(level + 1):
-        return PIC_ASCE_TYPE
     while True:
         index = (address >> level_shift(level)) & (CRST_ENTRIES - 1)
         quarter = index >> (CRST_BITS - 2)
@@ -101,6 +111,45 @@ cdef inline int dat_walk(uint64_t asce, uint64_t address, int stop, dat_walk_t *
             walk.level = LEVEL_PAGE
             return 0
         level -= 1
+
+
+cdef inline int dat_walk(uint64_t asce, uint64_t address, int stop,
+                         dat_walk_t *walk) noexcept nogil:
+    """Walk from `asce` towards the entry of `address` at level `stop`.
+
+    Ends at the first of: the entry at `stop`, an entry that maps a frame, a fault. Returns 0
+    or the program interruption code. The page-table entry is located, not read.
+    """
+    cdef int level = asce_dt(asce)
+    walk.crstep = NULL
+    walk.ptep = NULL
+    walk.crste = 0
+    walk.protect = 0
+    walk.level = level
+    if level != LEVEL_REGION1 and address >> level_shift(level + 1):
+        return PIC_ASCE_TYPE
+    # An ASCE has no table offset.
+    return dat_walk_below(asce & ~<uint64_t>CRSTE_TF, level, address, stop, walk)
+
+
+cdef inline int dat_walk_cached(uint64_t asce, uint64_t address, walk_cache_t *cache,
+                                dat_walk_t *walk) noexcept nogil:
+    """Walk to the page of `address` as `dat_walk` does, past the tables the cache remembers."""
+    cdef uint64_t region = address >> REGION3_SHIFT
+    cdef walk_cache_entry_t *cached = &cache.entries[region & (WALK_CACHE_ENTRIES - 1)]
+    cdef int code
+    if cached.region != region:
+        if asce_dt(asce) < LEVEL_REGION3:
+            return dat_walk(asce, address, LEVEL_PAGE, walk)
+        code = dat_walk(asce, address, LEVEL_REGION3, walk)
+        if code or crste_leaf(walk.crste):
+            return code
+        cached.region = region
+        cached.crste = walk.crste
+        cached.protect = walk.protect
+    walk.ptep = NULL
+    walk.protect = cached.protect
+    return dat_walk_below(cached.crste, LEVEL_SEGMENT, address, LEVEL_PAGE, walk)
 
 
 cdef inline int leaf_translate(

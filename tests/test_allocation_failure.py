@@ -3,9 +3,10 @@
 import errno
 import gc
 
-import gmap
 import numpy as np
 import pytest
+
+import gmap
 from gmap._memory import failing_allocation, live_allocations
 
 LOG = gmap.SlotFlag.LOG_DIRTY_PAGES
@@ -127,7 +128,7 @@ def test_split(check_laws):
         space.fault_in([0, 1 << 19])
         return host, space
 
-    for host, space, codes, _ in failures(large, lambda h, s: s.split([5, 300, (1 << 19) + 7])):
+    for _, space, codes, _ in failures(large, lambda h, s: s.split([5, 300, (1 << 19) + 7])):
         assert set(codes.tolist()) <= {0, -errno.ENOMEM}
         assert space.leaves()["size"].sum() == 4 << 30
         check_laws(space)
@@ -194,6 +195,7 @@ def test_nothing_is_leaked():
         for name in ("create", "discard", "move pages", "protect", "answer", "move", "limit"):
             CHANGES[name](host, space)
         vcpu = gmap.FaultContext(space, async_limit=3)
-        assert live_allocations() and vcpu.space is space.space
+        assert live_allocations()
+        assert vcpu.space is space.space
 
     assert growth(act) == 0

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import gmap
 import numpy as np
+
+import gmap
 
 
 def test_an_outside_module_translates(outside):

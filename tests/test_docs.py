@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import gmap
 import pytest
+
+import gmap
 
 ROOT = Path(__file__).parent.parent
 SUITES = [

@@ -4,13 +4,15 @@ import errno
 import threading
 import time
 
-import gmap
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-W, D, Y, SD, PR, S, P, I = 0x20, 0x08, 0x04, 0x02, 0x01, 0x40, 0x200, 0x400
+import gmap
+
+# Bits of an entry under the manual's names.
+W, D, Y, SD, PR, S, P, I = 0x20, 0x08, 0x04, 0x02, 0x01, 0x40, 0x200, 0x400  # noqa: E741
 
 
 def pte(space, gfn):
@@ -63,7 +65,7 @@ def test_no_slot_is_addressing(any_host, make_space, check_laws):
     space, _ = make_space(any_host)
     beyond = [0x800, 1 << 28, 1 << 30, (1 << 52) - 1]
     assert (space.fault_in(beyond, errors="status") == gmap.Pic.ADDRESSING).all()
-    with pytest.raises(gmap.FaultError, match="gfn 0x800.*no memory slot") as caught:
+    with pytest.raises(gmap.FaultError, match=r"gfn 0x800.*no memory slot") as caught:
         space.fault_in(0x800)
     assert (caught.value.gfn, caught.value.code) == (0x800, 5)
     check_laws(space)
@@ -376,7 +378,7 @@ class TestGuestPages:
         assert caught.value.code == gmap.Pic.ADDRESSING
 
     def test_need_retry(self, host, make_space):
-        space, region = make_space(host)
+        space, _ = make_space(host)
         pages = space.get_guest_pages(0, 2)
         assert not pages.need_retry()
         with space.invalidating(1, 1):

@@ -40,6 +40,7 @@ FLOORS = {
     "gmap.reference": 4,
     "gmap.trace": 4,
     "gmap.bench": 4,
+    "gmap.__main__": 5,
     "gmap.cli": 5,
     "gmap.trace.cli": 5,
     "gmap.bench.cli": 5,

@@ -1,12 +1,14 @@
 """Host memory: regions, folios, fragmentation, changes of backing, of both kinds."""
 
 import ctypes
+import itertools
 
-import gmap
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import gmap
 
 MASK = 2**64 - 1
 FAULT, HWPOISON, RO_FAULT, SIGPENDING, NEEDS_IO = (0x7FF0_0000_0000_0000 + i for i in range(5))
@@ -20,7 +22,7 @@ def frames(host, region, first=0, n=None):
 def test_regions_do_not_touch(any_host):
     regions = [any_host.map(n << 12, folio=f) for n in (1, 600, 1 << 19) for f in ("4k", "1m")]
     spans = sorted((r.hva, r.hva + r.nbytes) for r in regions)
-    assert all(end < start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end < start for (_, end), (start, _) in itertools.pairwise(spans))
     pfn = np.concatenate([frames(any_host, r, n=min(r.nbytes >> 12, 1000))["pfn"]
                           for r in regions])
     assert np.unique(pfn).size == pfn.size

@@ -2,9 +2,10 @@
 
 import errno
 
-import gmap
 import numpy as np
 import pytest
+
+import gmap
 
 LOG = gmap.SlotFlag.LOG_DIRTY_PAGES
 READONLY = gmap.SlotFlag.READONLY

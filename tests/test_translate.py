@@ -2,11 +2,12 @@
 
 import threading
 
-import gmap
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import gmap
 
 PAGE = np.uint64(4096)
 
@@ -15,9 +16,10 @@ def scalar(space, gpa, write=False):
     """(pa, pic) by way of `translate_one`."""
     try:
         return space.translate_one(int(gpa), write), 0
-    except gmap.TranslationError as error:
-        assert error.address == gpa
-        return 0, error.pic
+    except gmap.TranslationError as caught:
+        error = caught
+    assert error.address == gpa
+    return 0, error.pic
 
 
 @pytest.fixture
@@ -92,13 +94,15 @@ def test_strides_shapes_and_where(data):
     space = gmap.Gmap(host)
     space.set_memory_region(0, 0, 4 << 20, region.hva)
     space.fault_in(np.arange(0, 1024, 2))
-    shape = data.draw(st.sampled_from([(0,), (1,), (63,), (64,), (65,), (7, 9), (4097,), (3, 5, 7)]))
+    shapes = [(0,), (1,), (63,), (64,), (65,), (7, 9), (4097,), (3, 5, 7)]
+    shape = data.draw(st.sampled_from(shapes))
     step = data.draw(st.sampled_from([1, 2, -1]))
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     size = int(np.prod(shape))
     local = data.draw(st.booleans())
     wide = rng.integers(0, 1 << 20 if local else 5 << 20, 2 * size + 1).astype(np.uint64)
-    gpa = wide[::step][:size].reshape(shape) if step > 0 else wide[size - 1:: -1][:size].reshape(shape)
+    taken = wide[::step][:size] if step > 0 else wide[size - 1 :: -1][:size]
+    gpa = taken.reshape(shape)
     expected = [scalar(space, a) for a in gpa.reshape(-1).tolist()]
     pa, pic = space.translate(gpa)
     assert pa.shape == pic.shape == shape
@@ -211,3 +215,62 @@ def test_each_space_has_its_own(host, make_space):
     first.fault_in(0)
     assert first.translate(np.uint64(0))[1] == 0
     assert second.translate(np.uint64(0))[1] == 0x10
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_results_in_place_of_the_addresses(mixed, write):
+    gpa = addresses(mixed)
+    ufunc = mixed.translate_write if write else mixed.translate
+    pa, pic = ufunc(gpa)
+    for order in (np.arange(len(gpa)), np.argsort(gpa), np.random.default_rng(3).permutation(
+            len(gpa))):
+        here = gpa[order]
+        codes = np.empty(len(here), np.uint16)
+        ufunc(here, out=(here, codes))
+        assert (here == pa[order]).all()
+        assert (codes == pic[order]).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 128, 255, 256, 257, 4095, 4096, 4097, 9000])
+@pytest.mark.parametrize("step", [1, -1, 3])
+def test_lengths_and_gaps(mixed, n, step):
+    """The kernel works in groups, stretches and buffers: none of their edges shows."""
+    pool = addresses(mixed)
+    gpa = np.resize(np.concatenate([pool, np.arange(1 << 40, (1 << 40) + 5000 * 4096, 4096,
+                                                    dtype=np.uint64)]), n * abs(step))[::step]
+    pa, pic = mixed.translate(gpa)
+    one_by_one = [mixed.translate(np.uint64(a)) for a in gpa.tolist()]
+    assert list(zip(pa.tolist(), pic.tolist(), strict=True)) == one_by_one
+    spread_pa = np.zeros((len(gpa), 2), np.uint64)
+    spread_pic = np.zeros((len(gpa), 3), np.uint16)
+    mixed.translate(gpa, out=(spread_pa[:, 1], spread_pic[:, 2]))
+    assert (spread_pa[:, 1] == pa).all()
+    assert (spread_pic[:, 2] == pic).all()
+    assert not spread_pa[:, 0].any()
+    assert not spread_pic[:, :2].any()
+
+
+def test_what_a_batch_remembers_of_tables_dies_with_them(host):
+    """Faults keep segment tables in mind between holds of the lock: not past a slot change."""
+    region = host.map(8 << 30)
+    space = gmap.Gmap(host, ipa_bits=44)
+    gfns = np.random.default_rng(2).integers(0, 1 << 21, 400_000).astype(np.uint64)
+    stop = threading.Event()
+
+    def change():
+        while not stop.is_set():
+            space.set_memory_region(0, 0, 8 << 30, region.hva)
+            space.set_memory_region(0, 0, 0, 0)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        codes = {int(c) for _ in range(6)
+                 for c in np.unique(space.fault_in(gfns, True, errors="status"))}
+    finally:
+        stop.set()
+        thread.join()
+    assert codes <= {0, gmap.Pic.ADDRESSING}
+    assert len(space.leaves()) == 0
+    stats = space.stats()
+    assert stats["lookups"] == stats["minor"] + stats["major"] + stats["error_addressing"]

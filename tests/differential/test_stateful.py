@@ -6,13 +6,14 @@ translation of addresses around everything that is mapped.
 
 import itertools
 
-import gmap
 import numpy as np
 import pytest
-from gmap.reference import ReferenceGmap
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import gmap
+from gmap.reference import ReferenceGmap
 
 MIB, GIB = 1 << 20, 1 << 30
 LOG = int(gmap.SlotFlag.LOG_DIRTY_PAGES)
@@ -67,7 +68,8 @@ class AddressSpaces(RuleBasedStateMachine):
             hva = self.regions[region].hva
             hva += base % (2 * GIB) if region == 0 else 0
             if slot < len(flags) and base + size <= 1 << ipa_bits:
-                self.both(lambda g: g.set_memory_region(slot, base, size, hva, flags[slot]))
+                request = (slot, base, size, hva, flags[slot])
+                self.both(lambda g, request=request: g.set_memory_region(*request))
 
     def both(self, call):
         fast, slow = outcome(lambda: call(self.fast)), outcome(lambda: call(self.slow))
