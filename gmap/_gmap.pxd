@@ -86,6 +86,7 @@ cdef int gmap_init(gmap_t *g, host_t *host, uint64_t guest_phys_size, int asce_t
                    uint64_t flags) noexcept nogil
 cdef void gmap_destroy(gmap_t *g) noexcept nogil
 cdef int gmap_set_limit(gmap_t *g, int new_type) noexcept nogil
+cdef int gmap_replace_asce(gmap_t *g) noexcept nogil
 cdef void gmap_invalidate_start(gmap_t *g, uint64_t start, uint64_t end) noexcept nogil
 cdef void gmap_invalidate_end(gmap_t *g) noexcept nogil
 cdef void gmap_publish_slots(gmap_t *g, memslots_t *slots) noexcept nogil

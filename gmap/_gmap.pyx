@@ -28,8 +28,8 @@ from gmap._sync cimport (
     srcu_read_unlock, synchronize_srcu, write_lock, write_unlock,
 )
 from gmap._tables cimport (
-    alloc_crst, arena_destroy, arena_init, dat_set_asce_limit, dat_walk_range, mmu_cache_drain,
-    mmu_cache_topup, range_walk_t,
+    alloc_crst, arena_destroy, arena_init, dat_replace_asce, dat_set_asce_limit, dat_walk_range,
+    mmu_cache_drain, mmu_cache_topup, range_walk_t,
 )
 
 # A walk over a long range gives the mmu_lock up after so many frames.
@@ -92,6 +92,23 @@ cdef int gmap_set_limit(gmap_t *g, int new_type) noexcept nogil:
         # A full cache holds more tables than there are levels to add.
         write_lock(&g.mmu_lock)
         rc = dat_set_asce_limit(&g.arena, &mc, &g.asce, new_type)
+        write_unlock(&g.mmu_lock)
+    mmu_cache_drain(&g.arena, &mc)
+    return rc
+
+
+cdef int gmap_replace_asce(gmap_t *g) noexcept nogil:
+    """Give the address space a new top-level table with the same entries.
+
+    0, -EINVAL (the top-level table is a segment table) or -ENOMEM.
+    """
+    cdef mmu_cache_t mc
+    cdef int rc
+    memset(&mc, 0, sizeof(mc))
+    rc = mmu_cache_topup(&g.arena, &mc)
+    if rc == 0:
+        write_lock(&g.mmu_lock)
+        rc = dat_replace_asce(&g.arena, &mc, &g.asce)
         write_unlock(&g.mmu_lock)
     mmu_cache_drain(&g.arena, &mc)
     return rc

@@ -5,7 +5,7 @@ decided here.
 """
 
 from cpython.long cimport PyLong_CheckExact
-from libc.errno cimport EBUSY, ENOMEM
+from libc.errno cimport EBUSY, EINVAL, ENOMEM
 from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memset
 
@@ -25,8 +25,8 @@ from gmap._faults cimport Space, fault_in, guest_pages, histogram_array, timed_f
 from gmap._geometry cimport limit_to_type
 from gmap._gmap cimport (
     N_COUNTERS, N_EVENTS, QUIRK_AGE_LOSES_DIRTY, QUIRK_UNMAP_LOSES_DIRTY, asce_end, fault_walk,
-    gmap_age, gmap_init, gmap_invalidate_end, gmap_invalidate_start, gmap_set_limit,
-    gmap_split_huge_pages, gmap_unmap, guest_fault_t, try_fixup_minor,
+    gmap_age, gmap_init, gmap_invalidate_end, gmap_invalidate_start, gmap_replace_asce,
+    gmap_set_limit, gmap_split_huge_pages, gmap_unmap, guest_fault_t, try_fixup_minor,
 )
 from gmap._histogram cimport N_BUCKETS, bucket_of, now_ns
 from gmap._host cimport Host
@@ -731,6 +731,33 @@ level REGION3, entry 0x0001000500000024; fault the page in first: fault_in(gfn)
                 rc = gmap_set_limit(self.c, new_type)
         if rc:
             raise HostMemoryError("no memory for larger tables; nothing has changed")
+
+    def replace_asce(self):
+        """Go on with a copy of the top-level table: s390_replace_asce (dat-gmap.md section 10).
+
+        Nothing changes but where the table is, so `asce` does. The kernel leaves the old table
+        to whoever may still use it; here it is freed once no translation does.
+
+        Raises
+        ------
+        ConfigError
+            errno EINVAL: the top-level table is a segment table.
+
+        >>> import gmap
+        >>> g = gmap.Gmap(gmap.SyntheticHost())
+        >>> before = g.asce
+        >>> g.replace_asce()
+        >>> g.asce != before, g.asce & 0xfff == before & 0xfff
+        (True, True)
+        """
+        cdef int rc
+        with nogil:
+            rc = gmap_replace_asce(self.c)
+        if rc == -EINVAL:
+            raise ConfigError("the top-level table is a segment table: raise the limit first",
+                              EINVAL)
+        if rc:
+            raise HostMemoryError("no memory for another table; nothing has changed")
 
     # --- looking -----------------------------------------------------------------------------
 

@@ -89,5 +89,6 @@ cdef int dat_entry_walk(arena_t *arena, mmu_cache_t *mc, uint64_t gfn, uint64_t 
 cdef long dat_walk_range(uint64_t asce, range_walk_t *walk) noexcept nogil
 cdef int dat_set_slot(arena_t *arena, mmu_cache_t *mc, uint64_t asce, uint64_t start,
                       uint64_t end, uint64_t token) noexcept nogil
+cdef int dat_replace_asce(arena_t *arena, mmu_cache_t *mc, uint64_t *asce) noexcept nogil
 cdef int dat_set_asce_limit(arena_t *arena, mmu_cache_t *mc, uint64_t *asce,
                             int new_type) noexcept nogil

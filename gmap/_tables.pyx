@@ -14,6 +14,7 @@ Differences from the kernel, each the right thing where the fact sheet names a t
 
 from libc.errno cimport EFAULT, EFBIG, EINVAL, ENOENT, ENOMEM
 from libc.stdint cimport uint64_t, uintptr_t
+from libc.string cimport memcpy
 from posix.mman cimport (
     MAP_ANONYMOUS, MAP_FAILED, MAP_NORESERVE, MAP_PRIVATE, PROT_READ, PROT_WRITE, madvise, mmap,
     munmap,
@@ -590,4 +591,21 @@ cdef int dat_set_asce_limit(arena_t *arena, mmu_cache_t *mc, uint64_t *asce,
         table[0] = (value & ASCE_ORIGIN) | entry | CRSTE_TL
         value = (value & ~<uint64_t>(ASCE_ORIGIN | ASCE_DT)) | <uint64_t><uintptr_t>table | entry
         store_release(asce, value)
+    return 0
+
+
+cdef int dat_replace_asce(arena_t *arena, mmu_cache_t *mc, uint64_t *asce) noexcept nogil:
+    """Copy the top-level table and go on with the copy (section 10). 0, -EINVAL or -ENOMEM."""
+    cdef uint64_t value = load(asce)
+    cdef uint64_t *old = <uint64_t *><uintptr_t>(value & ASCE_ORIGIN)
+    cdef uint64_t *table
+    if asce_dt(value) == LEVEL_SEGMENT:
+        return -EINVAL
+    table = alloc_table(arena, mc, KIND_CRST)
+    if table == NULL:
+        return -ENOMEM
+    memcpy(table, old, CRST_BYTES)
+    store_release(asce, (value & ~<uint64_t>ASCE_ORIGIN) | <uint64_t><uintptr_t>table)
+    synchronize_srcu(arena.tlb)
+    free_table(arena, KIND_CRST, old)
     return 0

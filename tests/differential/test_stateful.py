@@ -156,13 +156,27 @@ class AddressSpaces(RuleBasedStateMachine):
                 assert codes.tolist() == [self.slow.fault_in(gfn, step == "w") for gfn in gfns]
             self.same_tables()
 
-    @rule(what=st.sampled_from(["split", "limit"]),
+    @rule(what=st.sampled_from(["split", "limit", "replace"]),
           limit=st.sampled_from([0, 1, 1 << 31, (1 << 31) + 1, 1 << 42, 1 << 44, 1 << 53, 1 << 60]))
     def reshape(self, what, limit):
         if what == "split":
             self.both(lambda g: g.split_huge_pages())
+        elif what == "replace":
+            self.replace_asce()
         else:
             self.both(lambda g: g.set_limit(limit))
+
+    def replace_asce(self):
+        """The top-level table moves, and that is all: the reference has nothing to do."""
+        before = self.fast.asce
+        if before & 0xC == 0:
+            with pytest.raises(gmap.ConfigError, match="segment table"):
+                self.fast.replace_asce()
+            assert self.fast.asce == before
+        else:
+            self.fast.replace_asce()
+            assert self.fast.asce != before
+            assert self.fast.asce & 0xFFF == before & 0xFFF
 
     @rule(pick=st.tuples(st.integers(0, 5), st.integers(0, 11)),
           level=st.sampled_from(list(gmap.Level)), flags=st.sampled_from(WALKS))
