@@ -13,7 +13,7 @@ np.False_
 '0x80001234'
 
 Floors, each importing only what is below it: 0 `_defs`, `_ipa`, `errors`, `dtypes`; 1 `_walk`;
-2 `_tables`, `_slots`, `_host`, `_buffer`; 3 `_gmap`, `_faultin`, `_translate`, `Gmap`;
+2 `_tables`, `_slots`, `_regions`, `_host`; 3 `_gmap`, `_faultin`, `_translate`, `Gmap`;
 4 `trace`, `bench`, `reference`; 5 `cli`. docs/design.md tells why.
 """
 
@@ -25,9 +25,10 @@ from gmap._buffer import BufferHost
 from gmap._config import get_include, show_config
 from gmap._defs import Counter, Folio, GmapFlag, Level, Pic, SlotFlag, Walk
 from gmap._faults import FaultContext, GuestPages
-from gmap._host import Host, HostRegion, SyntheticHost
+from gmap._host import Host, HostRegion
 from gmap._ipa import ipa_limit, ipa_shift
 from gmap._space import EntryWalk, Gmap, MemslotInfo
+from gmap._synthetic import SyntheticHost
 from gmap.errors import (
     AddressError,
     AddressTypeError,

@@ -3,7 +3,6 @@
 NumPy turns ``[2**63, 1]`` into floats and wraps -1 silently; nothing here does.
 """
 
-from cpython.exc cimport PyErr_Clear
 from cpython.long cimport PyLong_AsUnsignedLongLong, PyLong_CheckExact
 
 import operator

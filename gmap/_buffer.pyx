@@ -8,7 +8,7 @@ good, and at the host address of the page that lives there.
 
 from cpython.buffer cimport PyBuffer_FillInfo
 from libc.errno cimport ENOMEM
-from libc.stdint cimport uint8_t, uint64_t, uintptr_t
+from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 from posix.mman cimport (
     MAP_ANONYMOUS, MAP_FAILED, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED, PROT_NONE,
@@ -23,11 +23,12 @@ from gmap._atomic cimport fetch_and, or_acquire
 from gmap._defs cimport (
     PAGE_SHIFT, PAGE_SIZE, REGION3_PAGES, REGION3_SIZE, SEGMENT_PAGES,
 )
-from gmap._host cimport (
-    CHANGE_DISCARD, REGION_BUFFER, Host, HostRegion, contiguous, host_page_t, override_frame,
-    region_alignment, region_page, region_t,
-)
+from gmap._host cimport Host, HostRegion
 from gmap._memory cimport release, zalloc
+from gmap._regions cimport (
+    CHANGE_DISCARD, REGION_BUFFER, contiguous, host_page_t, override_frame, region_alignment,
+    region_page, region_t,
+)
 
 from gmap.errors import HostMemoryError
 

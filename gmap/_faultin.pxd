@@ -4,7 +4,7 @@
 from libc.stdint cimport int32_t, uint8_t, uint64_t
 
 from gmap._gmap cimport gmap_t, guest_fault_t
-from gmap._host cimport region_t
+from gmap._regions cimport region_t
 from gmap._slots cimport memslot_t, memslots_t, slot_cache_t
 from gmap._tables cimport mmu_cache_t
 

@@ -35,7 +35,7 @@ from gmap._gmap cimport (
     link_pte, log_pfault, try_fixup_minor,
 )
 from gmap._histogram cimport bucket_of, now_ns
-from gmap._host cimport FOLL_NOWAIT, FOLL_WRITE, host_lookup, no_page
+from gmap._regions cimport FOLL_NOWAIT, FOLL_WRITE, host_lookup, no_page
 from gmap._slots cimport find_memslot
 from gmap._sync cimport read_lock, read_unlock, srcu_read_lock, srcu_read_unlock
 from gmap._tables cimport mmu_cache_drain, mmu_cache_topup, pgste_slot

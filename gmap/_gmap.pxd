@@ -13,7 +13,7 @@ from gmap._defs cimport (
     PTE_D, PTE_EMPTY, PTE_I, PTE_P, PTE_PFRA, PTE_PR, PTE_S, PTE_SD, PTE_W, PTE_Y, REGION3_FRAME,
     REGION3_PAGES, SEGMENT_FRAME, SEGMENT_PAGES, WALK_ALLOC_CONTINUE,
 )
-from gmap._host cimport host_page_t, host_t, mmu_notifier_t
+from gmap._regions cimport host_page_t, host_t, mmu_notifier_t
 from gmap._slots cimport memslot_t, memslots_t
 from gmap._sync cimport rwlock_t, srcu_t
 from gmap._tables cimport (

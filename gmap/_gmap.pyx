@@ -21,8 +21,8 @@ from gmap._defs cimport (
     ASCE_P, ASCE_S, ASCE_TL, ASCE_X, COUNTER_AGED, COUNTER_DIRTY_LOGGED, COUNTER_INVALIDATIONS,
     COUNTER_REMOVED_1M, COUNTER_REMOVED_2G, COUNTER_REMOVED_4K, CRSTE_HOLE, PGSTE_PREFIX_NOTIF,
 )
-from gmap._host cimport notifier_register, notifier_unregister
 from gmap._memory cimport release
+from gmap._regions cimport notifier_register, notifier_unregister
 from gmap._sync cimport (
     read_lock, read_unlock, spin_lock, spin_unlock, srcu_destroy, srcu_init, srcu_read_lock,
     srcu_read_unlock, synchronize_srcu, write_lock, write_unlock,

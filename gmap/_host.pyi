@@ -89,7 +89,3 @@ class HostRegion:
     def close(self) -> None: ...
 
 @disjoint_base
-class SyntheticHost(Host):
-    def __init__(
-        self, seed: SupportsIndex = 0, fragmentation: float = 0.0, *, hamaxpow: int = 48
-    ) -> None: ...

@@ -31,7 +31,7 @@ from gmap._slots cimport memslot_t, memslots_overlap, memslots_t, memslots_with
 from gmap._sync cimport synchronize_srcu, write_lock, write_unlock
 from gmap._tables cimport dat_set_slot, mmu_cache_drain, mmu_cache_t, mmu_cache_topup
 
-from gmap._slots import CREATE, DELETE, FLAGS_ONLY, MOVE, NOTHING, classify
+from gmap._slots import CREATE, DELETE, MOVE, NOTHING, classify
 from gmap.errors import ConfigError, HostMemoryError
 
 

@@ -120,7 +120,8 @@ def classify(slot, guest_phys_addr, memory_size, userspace_addr, flags, *, exist
     ...          guest_phys_size=1 << 40, asce_bytes=1 << 42) == CREATE
     True
     """
-    cdef uint64_t allowed = int(SlotFlag.LOG_DIRTY_PAGES | (SlotFlag.READONLY if readonly_mem else 0))
+    cdef uint64_t allowed = int(
+        SlotFlag.LOG_DIRTY_PAGES | (SlotFlag.READONLY if readonly_mem else 0))
     if flags & ~allowed:
         raise _refuse(f"slot {slot}: flags {flags:#x} has bits outside {allowed:#x}")
     for name, value in (("memory_size", memory_size), ("guest_phys_addr", guest_phys_addr),
@@ -162,8 +163,8 @@ def classify(slot, guest_phys_addr, memory_size, userspace_addr, flags, *, exist
                       f"overlaps slot {other}", EEXIST)
     end = guest_phys_addr + memory_size
     if end > guest_phys_size:
-        raise _refuse(f"slot {slot}: ends at {end:#x}, beyond guest memory at {guest_phys_size:#x}: "
-                      "make the address space with more ipa_bits")
+        raise _refuse(f"slot {slot}: ends at {end:#x}, beyond guest memory, which ends at "
+                      f"{guest_phys_size:#x}: make the address space with more ipa_bits")
     if end > asce_bytes:
         raise _refuse(f"slot {slot}: ends at {end:#x}, beyond the ASCE at {asce_bytes:#x}")
     return change

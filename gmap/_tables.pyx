@@ -24,7 +24,7 @@ from gmap._atomic cimport add, cas, load, store, store_release
 from gmap._defs cimport (
     ASCE_DT, ASCE_ORIGIN, COUNTER_REMOVED_1M, COUNTER_REMOVED_2G, COUNTER_REMOVED_4K,
     COUNTER_SPLIT_1M, COUNTER_SPLIT_2G, COUNTER_TABLES_ALLOCATED, COUNTER_TABLES_FREED,
-    COUNTER_TOPUPS, CRST_BYTES, CRST_ENTRIES, CRSTE_FC, CRSTE_HOLE, CRSTE_I, CRSTE_ORIGIN,
+    COUNTER_TOPUPS, CRST_BYTES, CRST_ENTRIES, CRSTE_HOLE, CRSTE_I, CRSTE_ORIGIN,
     CRSTE_P, CRSTE_SW_D, CRSTE_SW_PR, CRSTE_SW_PREFIX_NOTIF, CRSTE_SW_SD, CRSTE_SW_VSIE_NOTIF,
     CRSTE_SW_W, CRSTE_SW_Y, CRSTE_TL, CRSTE_TT, LEVEL_PAGE, LEVEL_REGION3, LEVEL_SEGMENT,
     PAGE_SHIFT, PAGE_SIZE, PGSTE_CMMA_D, PGSTE_PREFIX_NOTIF, PGSTE_VSIE_GMEM, PGSTE_VSIE_NOTIF,
@@ -104,6 +104,7 @@ cdef void arena_grow(arena_t *arena) noexcept nogil:
     cdef uint64_t nbytes = FIRST_SPAN if arena.spans == NULL else LATER_SPAN
     cdef span_t *span = <span_t *>zalloc(sizeof(span_t))
     cdef char *base
+    cdef uintptr_t aligned
     if span == NULL:
         return
     base = <char *>mmap(NULL, nbytes + HUGE_PAGE, PROT_READ | PROT_WRITE,
@@ -116,8 +117,8 @@ cdef void arena_grow(arena_t *arena) noexcept nogil:
     if arena.spans != NULL and not arena.huge:
         # What is there already is full: have it backed by huge pages now, if the host can.
         madvise(arena.spans.base, arena.spans.nbytes, MADV_HUGEPAGE)
-        madvise(<void *>((<uintptr_t>arena.spans.base + HUGE_PAGE - 1) & ~<uintptr_t>(HUGE_PAGE - 1)),
-                FIRST_SPAN, MADV_COLLAPSE)
+        aligned = (<uintptr_t>arena.spans.base + HUGE_PAGE - 1) & ~<uintptr_t>(HUGE_PAGE - 1)
+        madvise(<void *>aligned, FIRST_SPAN, MADV_COLLAPSE)
         arena.huge = True
     span.next = arena.spans
     arena.spans = span

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from gmap._buffer import BufferHost
 from gmap._defs import PAGE_SHIFT, SlotFlag
-from gmap._host import Host, HostRegion, SyntheticHost
+from gmap._host import Host, HostRegion
 from gmap._space import Gmap
+from gmap._synthetic import SyntheticHost
 from gmap.bench.workloads import Workload
 from gmap.errors import ConfigError, GmapError, describe_code
 
