@@ -14,6 +14,7 @@ _NOTES = {
     "synthetic": "Synthetic host: tables only. No page has memory, so nothing is zeroed.",
     "buffer": "Buffer host: frames are this process's own pages.",
 }
+_FEW = 1000
 _POPULATES = "the time includes the host finding and zeroing each page"
 _POPULATED = "the host's pages were there before"
 
@@ -82,6 +83,11 @@ def print_report(report: Report, console: Console) -> None:
         "the rows with as many threads. The kernel finds and zeroes a page in each of these "
         "faults; only the rows marked * do the same work."
     )
+    if any(row.faults < _FEW for row in report.rows):
+        console.print(
+            f"Rows with fewer than {_FEW} faults are mostly the cost of one call from Python; "
+            "their percentiles are not."
+        )
     used = {row.phase for row in report.rows}
     for phase in PHASES.values():
         if phase.name in used:
