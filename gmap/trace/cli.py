@@ -1,0 +1,327 @@
+"""`gmap trace record` and `gmap trace info`. Floor 5: the command line calls this.
+
+Exit codes: 0 done; 1 done or found, but not as it should be (the program failed, a file is
+malformed, the disk is full); 2 the command line asks for what is not there. 129, 130 and 143:
+ended by a SIGHUP, an interruption or a SIGTERM. A failure is one line on standard error.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from gmap.errors import ConfigError, GmapError, TraceFormatError
+from gmap.trace._bundled import bundled, locate
+from gmap.trace._errors import RecordError, TraceDependencyError, TraceWriteError
+from gmap.trace._formats import TraceFile
+from gmap.trace._model import DEFAULT_WINDOW, PageTrace
+from gmap.trace._record import MAX_RECORDS, Progress, Recording, record
+
+__all__ = ["add_parser", "main", "run"]
+
+INFO_SCHEMA = "gmap-trace-info/1"
+LIST_SCHEMA = "gmap-trace-list/1"
+
+_RECORD_HELP = """\
+Run COMMAND under Valgrind's lackey and write the pages it accesses to FILE. The program keeps
+its standard input, output and error; its child processes are not recorded. Expect it to run
+some thousand times slower than by itself.
+
+  gmap trace record -o sort.csv.xz -- sort words.txt
+  gmap trace info sort.csv.xz
+"""
+_INFO_HELP = """\
+Describe a trace: lackey text, CSV or Parquet, as it is or in .gz or .xz; '-' is standard input.
+FILE may also name a bundled trace; without FILE these are listed.
+"""
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """A SIGTERM or SIGHUP came."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def _window(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65536:
+        raise argparse.ArgumentTypeError(f"{text} is out of range: use 0 to 65536")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is out of range: use 1 or more")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is out of range: use a time above 0")
+    return value
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add `trace` and its commands to a command line; `run` then does what was asked.
+
+    Parameters
+    ----------
+    subparsers : object
+        What `ArgumentParser.add_subparsers` returned.
+    """
+    brief = "record page traces of real programs, and describe them"
+    parser: argparse.ArgumentParser = subparsers.add_parser("trace", help=brief, description=brief)
+    parser.set_defaults(run=run)
+    commands = parser.add_subparsers(dest="trace_command", metavar="record|info", required=True)
+    _add_record(commands)
+    _add_info(commands)
+    return parser
+
+
+def _add_record(commands: Any) -> None:
+    parser = commands.add_parser(
+        "record",
+        help="record a program",
+        description=_RECORD_HELP,
+        usage="gmap trace record [options] -- COMMAND [ARGS]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="the trace: .csv.xz, .csv.gz, .csv or .parquet; default PROGRAM.csv.xz",
+    )
+    parser.add_argument(
+        "--filter",
+        type=_window,
+        default=DEFAULT_WINDOW,
+        metavar="N",
+        help="drop what a list of the N pages used last absorbs; 0 keeps every access "
+        "(default %(default)s)",
+    )
+    parser.add_argument(
+        "--max-seconds",
+        type=_seconds,
+        metavar="S",
+        help="end the program after S seconds, and keep what was recorded",
+    )
+    parser.add_argument(
+        "--max-records",
+        type=_count,
+        default=MAX_RECORDS,
+        metavar="N",
+        help="end the program after N records, and keep these (default %(default)s)",
+    )
+    parser.add_argument(
+        "--keep-partial",
+        action="store_true",
+        help="on an interruption, too, keep what was recorded",
+    )
+    parser.add_argument("--note", default="", help="a line for the trace's metadata")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+
+
+def _add_info(commands: Any) -> None:
+    parser = commands.add_parser(
+        "info",
+        help="describe a trace, or list the bundled ones",
+        description=_INFO_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", nargs="?", metavar="FILE", help="a file or a bundled trace")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--filter",
+        type=_window,
+        default=DEFAULT_WINDOW,
+        metavar="N",
+        help="the page filter for lackey text (default %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the command line asks for; the exit code."""
+    command: Callable[[argparse.Namespace], int] = (
+        _run_record if args.trace_command == "record" else _run_info
+    )
+    try:
+        return command(args)
+    except (TraceFormatError, TraceWriteError) as error:
+        return _fail(str(error), 1)
+    except (RecordError, TraceDependencyError, ConfigError) as error:
+        return _fail(str(error), 2)
+    except GmapError as error:
+        return _fail(str(error), 1)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Python would complain again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _fail(f"{error.filename or 'error'}: {error.strerror or error}", 2)
+
+
+def _fail(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    print(f"gmap trace: {line}", file=sys.stderr)
+    return code
+
+
+# --- record ---------------------------------------------------------------------------------
+
+
+def _run_record(args: argparse.Namespace) -> int:
+    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    if not command:
+        raise ConfigError("no command to record: gmap trace record -o FILE -- COMMAND [ARGS]")
+    output = args.output or f"{os.path.basename(command[0])}.csv.xz"
+    try:
+        with _terminable(), _progress(quiet=args.quiet) as progress:
+            result = record(
+                command,
+                output,
+                window=args.filter,
+                max_seconds=args.max_seconds,
+                max_records=args.max_records,
+                keep_partial=args.keep_partial,
+                note=args.note,
+                progress=progress,
+            )
+    except KeyboardInterrupt as error:
+        number = error.number if isinstance(error, _TerminatedError) else signal.SIGINT
+        return _fail(
+            f"ended by {signal.Signals(number).name}, no trace was written "
+            "(--keep-partial keeps what was recorded)",
+            128 + number,
+        )
+    if not args.quiet:
+        print(f"gmap trace: {_outcome(result)}", file=sys.stderr)
+    return 0 if result.exit_code == 0 or result.stopped.startswith("max-") else 1
+
+
+def _outcome(result: Recording) -> str:
+    return (
+        f"{result.path}: {result.records:,} records of {result.accesses:,} page accesses in "
+        f"{result.seconds:.1f} s; {result.ending()}"
+    )
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a recording the way Ctrl-C does, unless they are ignored."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _TerminatedError(number)
+
+    before = {}
+    try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+                before[number] = signal.signal(number, stop)
+    except ValueError:  # not the main thread: its owner sees to signals
+        pass
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """A line that moves on a terminal, and nothing anywhere else."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
+        yield lambda now: status.update(
+            f"{now.phase}: {now.records:,} records of {now.accesses:,} page accesses, "
+            f"{now.seconds:.0f} s"
+        )
+
+
+# --- info -----------------------------------------------------------------------------------
+
+
+def _run_info(args: argparse.Namespace) -> int:
+    if args.file is None:
+        return _list_bundled(as_json=args.json)
+    with TraceFile(locate(args.file), window=args.filter) as file:
+        trace = file.read()
+        kind = file.format
+    document = {
+        "schema": INFO_SCHEMA,
+        "file": args.file,
+        "format": kind,
+        **trace.summary(),
+        "meta": dict(trace.meta),
+    }
+    if args.json:
+        print(json.dumps(document, indent=2))
+    else:
+        _print_info(args.file, kind, trace)
+    sys.stdout.flush()
+    return 0
+
+
+def _list_bundled(*, as_json: bool) -> int:
+    known = bundled()
+    if as_json:
+        traces = {name: known[name].description for name in known}
+        print(json.dumps({"schema": LIST_SCHEMA, "traces": traces}, indent=2))
+    else:
+        for name, trace in known.items():
+            print(f"{name:10} {trace.description}")
+    sys.stdout.flush()
+    return 0
+
+
+def _printable(text: str) -> str:
+    """Return text as standard output can show it, on one line and without control characters."""
+    encoding = sys.stdout.encoding or "ascii"
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _print_info(name: str, kind: str, trace: PageTrace) -> None:
+    facts = trace.summary()
+    rows = {
+        "file": f"{name} ({kind})",
+        **trace.meta,
+        "records": f"{facts['records']:,} ({facts['reads']:,} reads, {facts['writes']:,} writes, "
+        f"{facts['fetches']:,} fetches)",
+        "footprint": f"{facts['footprint_pages']:,} pages, "
+        f"{facts['footprint_bytes'] / (1 << 20):,.1f} MiB ({facts['pages_written']:,} written, "
+        f"{facts['pages_fetched']:,} fetched from)",
+    }
+    if len(trace):
+        rows["addresses"] = (
+            f"{facts['first_page'] << 12:#x} to {(facts['last_page'] << 12) + 0xFFF:#x}, "
+            f"{facts['regions']:,} regions"
+        )
+    width = max(map(len, rows))
+    for key, value in rows.items():
+        print(f"{key:{width}}  {_printable(value)}")
+    for region in facts["largest_regions"]:
+        print(f"{'':{width}}  {region['page'] << 12:#14x} {region['pages']:8,} pages")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `gmap trace` by itself; the exit code."""
+    parser = argparse.ArgumentParser(prog="gmap")
+    add_parser(parser.add_subparsers(required=True))
+    return run(parser.parse_args(argv))
