@@ -32,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = args.run(args)
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(f"gmap {args.command}: interrupted", file=sys.stderr)
+        return 130
     except BrokenPipeError:
         # Whoever read the output has seen enough. Python would complain again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
