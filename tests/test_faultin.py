@@ -437,3 +437,34 @@ def test_a_batch_is_its_faults_in_order(faults, folio, aged):
     ignored = ("topups", "pages_pinned", "pages_released", "table_bytes_mapped")
     counts = [{k: v for k, v in s.stats().items() if k not in ignored} for s in twins]
     assert counts[0] == counts[1]
+
+
+def test_what_a_batch_remembers_of_tables_dies_with_them(host):
+    """Faults keep segment tables in mind between holds of the lock: not past a slot change.
+
+    What is linked into a table nobody leads to any more is never unmapped.
+    """
+    region = host.map(8 << 30)
+    space = gmap.Gmap(host, ipa_bits=44)
+    gfns = np.random.default_rng(2).integers(0, 1 << 21, 200_000).astype(np.uint64)
+    codes = set()
+
+    def fault():
+        while not stop.is_set():
+            codes.update(np.unique(space.fault_in(gfns, True, errors="status")).tolist())
+
+    stop = threading.Event()
+    thread = threading.Thread(target=fault)
+    thread.start()
+    try:
+        for _ in range(40):
+            space.set_memory_region(0, 0, 8 << 30, region.hva)
+            time.sleep(0.002)
+            space.set_memory_region(0, 0, 0, 0)
+    finally:
+        stop.set()
+        thread.join()
+    assert codes == {0, gmap.Pic.ADDRESSING}
+    assert len(space.leaves()) == 0
+    stats = space.stats()
+    assert stats["major"] == stats["removed_4k"]

@@ -248,29 +248,3 @@ def test_lengths_and_gaps(mixed, n, step):
     assert (spread_pic[:, 2] == pic).all()
     assert not spread_pa[:, 0].any()
     assert not spread_pic[:, :2].any()
-
-
-def test_what_a_batch_remembers_of_tables_dies_with_them(host):
-    """Faults keep segment tables in mind between holds of the lock: not past a slot change."""
-    region = host.map(8 << 30)
-    space = gmap.Gmap(host, ipa_bits=44)
-    gfns = np.random.default_rng(2).integers(0, 1 << 21, 400_000).astype(np.uint64)
-    stop = threading.Event()
-
-    def change():
-        while not stop.is_set():
-            space.set_memory_region(0, 0, 8 << 30, region.hva)
-            space.set_memory_region(0, 0, 0, 0)
-
-    thread = threading.Thread(target=change)
-    thread.start()
-    try:
-        codes = {int(c) for _ in range(6)
-                 for c in np.unique(space.fault_in(gfns, True, errors="status"))}
-    finally:
-        stop.set()
-        thread.join()
-    assert codes <= {0, gmap.Pic.ADDRESSING}
-    assert len(space.leaves()) == 0
-    stats = space.stats()
-    assert stats["lookups"] == stats["minor"] + stats["major"] + stats["error_addressing"]

@@ -367,8 +367,8 @@ def percentiles(
     for quantile in quantiles:
         rank = quantile * upto[-1]
         i = int(np.searchsorted(upto, rank))
-        within = (rank - (upto[i] - count[i])) / count[i]
-        found.append(float(low[i]) + within * float(high[i] - low[i]))
+        within = float(rank - (upto[i] - count[i])) / count[i]
+        found.append(float(low[i] + within * (high[i] - low[i])))
     return found
 
 
