@@ -56,7 +56,6 @@ ctypedef struct gmap_t:
     uint64_t invalidate_end
     uint64_t pad_0[6]
     rwlock_t mmu_lock
-    uint64_t pad_1[7]
     srcu_t srcu                     # slots and regions; fault-in runs inside
     srcu_t tlb                      # translations run inside, and take no lock there
     uint32_t mn_lock

@@ -12,50 +12,22 @@
 
 #include "gmap_atomic.h"
 
-/* --- read-write spin lock, writers first ------------------------------------------- */
+/* --- lines ----------------------------------------------------------------------------
+ *
+ * Readers count themselves in cache lines of their own, so that they do not wait for each
+ * other. A thread keeps its line, within one compiled module: what is locked there is
+ * unlocked there. Threads that begin together have different lines.
+ */
 
-typedef struct {
-    uint32_t state;   /* GMAP_WRITER, or the number of readers */
-    uint32_t writers; /* writers waiting or holding */
-} gmap_rwlock_t;
+#define GMAP_LINES 16
 
-#define GMAP_WRITER 0x80000000u
-
-static inline bool gmap_read_trylock(gmap_rwlock_t *l)
+static inline unsigned gmap_line(void)
 {
-    if (__atomic_load_n(&l->writers, __ATOMIC_RELAXED))
-        return false;
-    if (!(__atomic_fetch_add(&l->state, 1, __ATOMIC_ACQUIRE) & GMAP_WRITER))
-        return true;
-    __atomic_fetch_sub(&l->state, 1, __ATOMIC_RELAXED);
-    return false;
-}
-
-static inline void gmap_read_lock(gmap_rwlock_t *l)
-{
-    unsigned spins = 0;
-    while (!gmap_read_trylock(l))
-        gmap_backoff(&spins);
-}
-
-static inline void gmap_read_unlock(gmap_rwlock_t *l) { __atomic_fetch_sub(&l->state, 1, __ATOMIC_RELEASE); }
-
-static inline void gmap_write_lock(gmap_rwlock_t *l)
-{
-    unsigned spins = 0;
-    uint32_t expected = 0;
-    __atomic_fetch_add(&l->writers, 1, __ATOMIC_RELAXED);
-    while (!__atomic_compare_exchange_n(&l->state, &expected, GMAP_WRITER, false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED)) {
-        expected = 0;
-        gmap_backoff(&spins);
-    }
-}
-
-static inline void gmap_write_unlock(gmap_rwlock_t *l)
-{
-    __atomic_fetch_sub(&l->state, GMAP_WRITER, __ATOMIC_RELEASE);
-    __atomic_fetch_sub(&l->writers, 1, __ATOMIC_RELAXED);
+    static unsigned given;
+    static _Thread_local unsigned mine; /* the line, plus one */
+    if (!mine)
+        mine = __atomic_fetch_add(&given, 1, __ATOMIC_RELAXED) % GMAP_LINES + 1;
+    return mine - 1;
 }
 
 /* --- spin lock ----------------------------------------------------------------------- */
@@ -69,14 +41,70 @@ static inline void gmap_spin_lock(uint32_t *l)
 
 static inline void gmap_spin_unlock(uint32_t *l) { __atomic_store_n(l, 0, __ATOMIC_RELEASE); }
 
-/* --- sleepable RCU ---------------------------------------------------------------------
+/* --- read-write spin lock, writers first -------------------------------------------
  *
- * Readers count themselves in one of two counters of one of sixteen lines, chosen by
- * thread. A grace period drains the counters that are not in use, makes new readers use
- * them, and drains the others: after it, every reader that began before it has left.
+ * A reader counts itself and then looks for writers, a writer counts itself and then looks
+ * for readers: in the one order of sequentially consistent operations, one sees the other.
  */
 
-#define GMAP_SRCU_LINES 16
+typedef struct {
+    uint64_t readers;
+    uint64_t pad[7];
+} gmap_readers_t;
+
+typedef struct {
+    uint32_t writers; /* waiting or holding: readers keep out */
+    uint32_t held;    /* by one of them */
+    uint64_t pad[7];
+    gmap_readers_t line[GMAP_LINES];
+} gmap_rwlock_t;
+
+static inline void gmap_read_unlock(gmap_rwlock_t *l)
+{
+    __atomic_fetch_sub(&l->line[gmap_line()].readers, 1, __ATOMIC_RELEASE);
+}
+
+static inline bool gmap_read_trylock(gmap_rwlock_t *l)
+{
+    if (__atomic_load_n(&l->writers, __ATOMIC_RELAXED))
+        return false;
+    __atomic_fetch_add(&l->line[gmap_line()].readers, 1, __ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&l->writers, __ATOMIC_SEQ_CST))
+        return true;
+    gmap_read_unlock(l);
+    return false;
+}
+
+static inline void gmap_read_lock(gmap_rwlock_t *l)
+{
+    unsigned spins = 0;
+    while (!gmap_read_trylock(l))
+        gmap_backoff(&spins);
+}
+
+static inline void gmap_write_lock(gmap_rwlock_t *l)
+{
+    __atomic_fetch_add(&l->writers, 1, __ATOMIC_SEQ_CST);
+    gmap_spin_lock(&l->held);
+    for (unsigned line = 0; line < GMAP_LINES; line++) {
+        unsigned spins = 0;
+        while (__atomic_load_n(&l->line[line].readers, __ATOMIC_SEQ_CST))
+            gmap_backoff(&spins);
+    }
+}
+
+static inline void gmap_write_unlock(gmap_rwlock_t *l)
+{
+    gmap_spin_unlock(&l->held);
+    __atomic_fetch_sub(&l->writers, 1, __ATOMIC_RELEASE);
+}
+
+/* --- sleepable RCU ---------------------------------------------------------------------
+ *
+ * Readers count themselves in one of two counters of their line. A grace period drains the
+ * counters that are not in use, makes new readers use them, and drains the others: after
+ * it, every reader that began before it has left.
+ */
 
 typedef struct {
     uint64_t readers[2];
@@ -84,7 +112,7 @@ typedef struct {
 } gmap_srcu_line_t;
 
 typedef struct {
-    gmap_srcu_line_t line[GMAP_SRCU_LINES];
+    gmap_srcu_line_t line[GMAP_LINES];
     uint32_t idx;
     pthread_mutex_t grace; /* one grace period at a time */
 } gmap_srcu_t;
@@ -109,8 +137,7 @@ static inline void gmap_srcu_destroy(gmap_srcu_t *s) { pthread_mutex_destroy(&s-
 /* Enter; the result goes to gmap_srcu_read_unlock. Sections of one thread may nest. */
 static inline unsigned gmap_srcu_read_lock(gmap_srcu_t *s)
 {
-    uint64_t self = (uint64_t)(uintptr_t)pthread_self();
-    unsigned line = (unsigned)((self * UINT64_C(0x9E3779B97F4A7C15)) >> 60);
+    unsigned line = gmap_line();
     unsigned idx = __atomic_load_n(&s->idx, __ATOMIC_RELAXED) & 1;
     __atomic_fetch_add(&s->line[line].readers[idx], 1, __ATOMIC_SEQ_CST);
     gmap_full_fence();
@@ -124,7 +151,7 @@ static inline void gmap_srcu_read_unlock(gmap_srcu_t *s, unsigned token)
 
 static inline void gmap_srcu_drain(gmap_srcu_t *s, unsigned idx)
 {
-    for (unsigned line = 0; line < GMAP_SRCU_LINES; line++) {
+    for (unsigned line = 0; line < GMAP_LINES; line++) {
         unsigned spins = 0;
         while (__atomic_load_n(&s->line[line].readers[idx], __ATOMIC_SEQ_CST))
             gmap_backoff(&spins);
