@@ -11,6 +11,7 @@ GMAP_ANNOTATE=1           write Cython's annotated HTML beside each source
 import os
 import re
 import runpy
+import sys
 from enum import EnumType
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from setuptools import Extension, setup
 
 HERE = Path(__file__).parent
 INCLUDE = HERE / "gmap" / "include"
+CPUS = os.cpu_count() or 1
+# Cython's processes import this file again where they cannot be forked.
+CAN_FORK = sys.platform == "linux" and sys.version_info < (3, 14)
 
 
 def switch(name: str) -> bool:
@@ -131,6 +135,7 @@ setup(
         extensions(compile_args, link_args),
         compiler_directives=directives,
         annotate=switch("GMAP_ANNOTATE"),
-        nthreads=os.cpu_count() or 1 if os.environ.get("GMAP_PARALLEL_CYTHON") else 0,
-    )
+        nthreads=CPUS if CAN_FORK else 0,
+    ),
+    options={"build_ext": {"parallel": CPUS}},
 )
