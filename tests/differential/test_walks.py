@@ -14,7 +14,7 @@ from gmap.reference import ReferenceGmap
 
 MIB = 1 << 20
 GIB = 1 << 30
-FLAGS = [sum(bits) for bits in ((a, b) for a in range(0, 16) for b in (0, 0x10, 0x20, 0x30))]
+FLAGS = [sum(bits) for bits in ((a, b) for a in range(16) for b in (0, 0x10, 0x20, 0x30))]
 #: Frames of two 2 GiB folios, four 1 MiB folios, pages, and of nothing.
 FRAMES = [0, 300, (1 << 19) + 5, 1 << 20, (1 << 20) + 256, (1 << 20) + 700, (1 << 20) + 1023,
           (1 << 21), (1 << 21) + 3, 3 << 19, 1 << 22, 1 << 30]
