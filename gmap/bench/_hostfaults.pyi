@@ -1,6 +1,9 @@
 from types import TracebackType
 from typing import Self, SupportsIndex
 
+from typing_extensions import disjoint_base
+
+@disjoint_base
 class AnonymousMemory:
     nbytes: int
     def __init__(self, nbytes: SupportsIndex) -> None: ...
