@@ -116,7 +116,7 @@ def test_an_empty_trace_has_no_addresses(out: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_reader_that_has_seen_enough(trace: Path) -> None:
-    command = f"{sys.executable} -c '{MAIN}' trace info {trace} | true"
+    command = f"{sys.executable} -P -c '{MAIN}' trace info {trace} | true"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, check=False
     )
@@ -257,7 +257,7 @@ def test_progress_on_a_terminal(misbehave: Callable[[str], None], out: Path) -> 
     ours, theirs = pty.openpty()
     arguments = ["trace", "record", "-o", str(out / "t.csv"), "--max-seconds", "2", "true"]
     process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, *arguments],
+        [sys.executable, "-P", "-c", MAIN, *arguments],
         stderr=theirs,
         stdout=subprocess.PIPE,
         env={**os.environ, "TERM": "xterm"},

@@ -66,7 +66,7 @@ def test_the_program_keeps_its_streams(valgrind: str, out: Path) -> None:
         f"sys.exit(record(['cat', '-', '/missing'], {str(out / 't.csv')!r}).exit_code)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], input=b"in and out", capture_output=True, check=False
+        [sys.executable, "-P", "-c", code], input=b"in and out", capture_output=True, check=False
     )
     assert done.returncode == 1
     assert done.stdout == b"in and out"
@@ -325,7 +325,7 @@ def test_a_limit_of_file_sizes(fake_valgrind: Path, out: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); "
         f"sys.exit(main(['trace', 'record', '-o', {str(out / 't.csv')!r}, '--', 'true']))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, check=False, text=True)
     assert done.returncode == 1
     assert done.stderr == (
         f"gmap trace: {out / 't.csv'}: File too large; no trace was written: raise the limit of "
