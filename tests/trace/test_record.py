@@ -325,7 +325,9 @@ def test_a_limit_of_file_sizes(fake_valgrind: Path, out: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); "
         f"sys.exit(main(['trace', 'record', '-o', {str(out / 't.csv')!r}, '--', 'true']))"
     )
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, check=False, text=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, check=False, text=True
+    )
     assert done.returncode == 1
     assert done.stderr == (
         f"gmap trace: {out / 't.csv'}: File too large; no trace was written: raise the limit of "
