@@ -100,6 +100,7 @@ def build_flags() -> tuple[list[str], list[str], dict[str, bool]]:
         "cdivision": True,
         "embedsignature": True,
         "binding": True,
+        "auto_pickle": False,
     }
     return compile_args, link_args, directives
 

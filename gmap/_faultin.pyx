@@ -31,8 +31,8 @@ from gmap._defs cimport (
     SLOT_FLAG_READONLY,
 )
 from gmap._gmap cimport (
-    N_COUNTERS, fault_walk, gmap_link, invalidate_quiet, invalidate_retry_gfn, link_level,
-    link_pte, log_pfault, try_fixup_minor,
+    N_COUNTERS, fault_walk, gmap_link, invalidate_quiet, invalidate_retry_folio,
+    invalidate_retry_gfn, link_level, link_pte, log_pfault, try_fixup_minor,
 )
 from gmap._histogram cimport bucket_of, now_ns
 from gmap._regions cimport FOLL_NOWAIT, FOLL_WRITE, host_lookup, no_page
@@ -277,7 +277,7 @@ cdef bint link_found(gmap_t *g, mmu_cache_t *mc, uint64_t seq, state_t *s) noexc
         i = s.pending[k]
         f = &s.f[i]
         rc = -EAGAIN
-        if quiet or not invalidate_retry_gfn(g, seq, f.gfn):
+        if quiet or not invalidate_retry_folio(g, seq, f):
             f.valid = True
             rc = link_one(g, mc, s, i, asce, cache, &last)
         s.rc[i] = rc

@@ -22,9 +22,9 @@ class Space:
 
 @disjoint_base
 class FaultContext:
-    def __init__(
-        self, gmap: Gmap, id: SupportsIndex = 0, async_limit: SupportsIndex = 0
-    ) -> None: ...
+    def __new__(
+        cls, gmap: Gmap, id: SupportsIndex = 0, async_limit: SupportsIndex = 0
+    ) -> Self: ...
     @property
     def space(self) -> Space: ...
     @property
@@ -72,6 +72,8 @@ class FaultContext:
 
 @disjoint_base
 class GuestPages:
+    # Refuses: only Gmap.get_guest_pages makes them.
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     @property
     def gfn(self) -> int: ...
     @property

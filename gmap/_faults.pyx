@@ -166,10 +166,8 @@ cdef class FaultContext:
     cdef fault_vcpu_t c
     cdef readonly Space space
 
-    def __init__(self, gmap, id=0, async_limit=0):
+    def __cinit__(self, gmap, id=0, async_limit=0):
         cdef Space space = gmap.space
-        if self.space is not None:
-            raise TypeError("a FaultContext is set up once")
         self.c.id = <int>as_u64(id, "id", 0x7FFFFFFF)
         self.c.async_limit = as_u64(async_limit, "async_limit", 1 << 16)
         self.c.async_gfns = <uint64_t *>zalloc((self.c.async_limit + 1) * sizeof(uint64_t))
@@ -249,6 +247,9 @@ cdef class GuestPages:
     cdef readonly object pfn
     cdef readonly object writable
 
+    def __init__(self):
+        raise TypeError("GuestPages come from Gmap.get_guest_pages()")
+
     def need_retry(self):
         """The host has changed, or is changing, one of the frames since they were looked up."""
         cdef uint64_t i, first = self.gfn
@@ -263,8 +264,9 @@ cdef class GuestPages:
 
     def release(self):
         """Give the frames back; a second time does nothing."""
-        add(&self.space.c.counters[COUNTER_PAGES_RELEASED], self.n_pages)
-        self.n_pages = 0
+        if self.n_pages:
+            add(&self.space.c.counters[COUNTER_PAGES_RELEASED], self.n_pages)
+            self.n_pages = 0
 
     def __enter__(self):
         return self
@@ -280,7 +282,7 @@ cdef class GuestPages:
 cdef object guest_pages(Space space, object gfn, object n, object write):
     cdef uint64_t first = as_u64(gfn, "gfn", LAST_GFN)
     cdef uint64_t count = as_u64(n, "n", LAST_GFN + 1 - first)
-    cdef GuestPages pages = GuestPages()
+    cdef GuestPages pages = GuestPages.__new__(GuestPages)
     cdef lookup_hints_t hints
     cdef guest_fault_t f
     cdef uint64_t[::1] pfn

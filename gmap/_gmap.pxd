@@ -4,7 +4,7 @@
 from libc.errno cimport EAGAIN, EFBIG, EINVAL, ENOENT, ENOMEM
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
-from gmap._atomic cimport cas, load, load_acquire, store
+from gmap._atomic cimport cas, load, load_acquire, store_release
 from gmap._defs cimport (
     COUNTER_HOST_DIRTIED, COUNTER_LINKED_1M, COUNTER_LINKED_2G, COUNTER_LINKED_4K, CRSTE_EMPTY,
     CRSTE_FC, CRSTE_I, CRSTE_P, CRSTE_SW_D, CRSTE_SW_PR, CRSTE_SW_S, CRSTE_SW_SD, CRSTE_SW_W,
@@ -114,6 +114,16 @@ cdef inline bint invalidate_retry_gfn(gmap_t *g, uint64_t seq, uint64_t gfn) noe
     return load(&g.invalidate_seq) != seq
 
 
+cdef inline bint invalidate_retry_folio(gmap_t *g, uint64_t seq, guest_fault_t *f) noexcept nogil:
+    """The same for all that linking `f` may map: a large frame reaches beyond its gfn."""
+    cdef uint64_t npages = <uint64_t>1 << f.host.order
+    cdef uint64_t first = f.gfn & ~(npages - 1)
+    if load_acquire(&g.invalidate_in_progress):
+        if load(&g.invalidate_start) < first + npages and first < load(&g.invalidate_end):
+            return True
+    return load(&g.invalidate_seq) != seq
+
+
 cdef inline bint invalidate_quiet(gmap_t *g, uint64_t seq) noexcept nogil:
     """No gfn at all needs the retry."""
     return not load_acquire(&g.invalidate_in_progress) and load(&g.invalidate_seq) == seq
@@ -152,7 +162,7 @@ cdef inline void put_pte(
     """Store an entry and unlock it (9.1; prefix and shadow notification join here)."""
     if new & PTE_D and not old & PTE_D and not new & PTE_S:
         counters[COUNTER_HOST_DIRTIED] += 1
-    store(ptep, new)
+    store_release(ptep, new)
     pgste_unlock(ptep, pgste & ~<uint64_t>PGSTE_ZERO)
 
 

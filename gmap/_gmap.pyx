@@ -154,7 +154,7 @@ cdef void gmap_invalidate_start(gmap_t *g, uint64_t start, uint64_t end) noexcep
 
 cdef void gmap_invalidate_end(gmap_t *g) noexcept nogil:
     """Close it; the mmu_lock is held for write."""
-    store(&g.invalidate_seq, g.invalidate_seq + 1)
+    store_release(&g.invalidate_seq, g.invalidate_seq + 1)
     store_release(&g.invalidate_in_progress, g.invalidate_in_progress - 1)
 
 

@@ -74,6 +74,8 @@ cdef class Host:
     def __init__(self, *, hamaxpow=48):
         if type(self) is Host:
             raise TypeError("Host is abstract: use SyntheticHost or BufferHost")
+        if self.regions is not None:
+            raise TypeError("a host is set up once")
         if isinstance(hamaxpow, bool) or not isinstance(hamaxpow, int) or not 0 <= hamaxpow < 256:
             raise ConfigError(f"hamaxpow {hamaxpow!r}: use 0 to 255, log2 of the host's addresses")
         self.hamaxpow = hamaxpow
@@ -445,7 +447,7 @@ cdef class Host:
         >>> f'{host.lookup(0x1000)["pfn"]:#x}'
         '0x7ff0000000000000'
         """
-        cdef uint64_t[::1] addresses
+        cdef const uint64_t[::1] addresses
         cdef host_page_t page
         cdef region_t *hint = NULL
         cdef int foll = FOLL_WRITE if write else 0

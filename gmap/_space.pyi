@@ -1,6 +1,6 @@
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Literal, NamedTuple, SupportsIndex, overload
+from typing import Literal, NamedTuple, Self, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,8 @@ class EntryWalk(NamedTuple):
 
 @disjoint_base
 class Gmap:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         host: Host,
         ipa_bits: _Int = 40,
         allow_1m: bool = True,
@@ -39,7 +39,7 @@ class Gmap:
         readonly_mem: bool = False,
         pfault: bool = False,
         quirks: Iterable[Literal["age-loses-dirty", "unmap-loses-dirty"]] = (),
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def space(self) -> Space: ...
     @property

@@ -133,8 +133,9 @@ cdef class Gmap:
     ('0x80000123', 0)
     """
 
-    def __init__(self, Host host not None, ipa_bits=40, allow_1m=True, allow_2g=False, *,
-                 readonly_mem=False, pfault=False, quirks=()):
+    # Not __init__, which a subclass may forget: nothing here works without its tables.
+    def __cinit__(self, Host host not None, ipa_bits=40, allow_1m=True, allow_2g=False, *,
+                  readonly_mem=False, pfault=False, quirks=()):
         cdef uint64_t flags = GMAP_FLAG_OWNS_PAGETABLES
         cdef uint64_t size
         cdef int asce_type
@@ -148,7 +149,8 @@ cdef class Gmap:
         flags |= GMAP_FLAG_ALLOW_HPAGE_1M if allow_1m else 0
         flags |= GMAP_FLAG_ALLOW_HPAGE_2G if allow_2g else 0
         flags |= GMAP_FLAG_PFAULT_ENABLED if pfault else 0
-        unknown = set(quirks) - set(_QUIRKS)
+        quirks = frozenset(quirks)
+        unknown = quirks - _QUIRKS.keys()
         if unknown:
             raise ConfigError(f"quirks {sorted(unknown)}: use {sorted(_QUIRKS)}")
         self.space = Space()

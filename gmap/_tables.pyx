@@ -20,7 +20,7 @@ from posix.mman cimport (
     munmap,
 )
 
-from gmap._atomic cimport add, cas, load, store, store_release
+from gmap._atomic cimport add, cas, load, load_entry, store, store_release
 from gmap._defs cimport (
     ASCE_DT, ASCE_ORIGIN, COUNTER_REMOVED_1M, COUNTER_REMOVED_2G, COUNTER_REMOVED_4K,
     COUNTER_SPLIT_1M, COUNTER_SPLIT_2G, COUNTER_TABLES_ALLOCATED, COUNTER_TABLES_FREED,
@@ -426,7 +426,7 @@ cdef long walk_crst(uint64_t *table, int level, uint64_t start, uint64_t end,
     while gfn < end:
         following = gfn + size
         crstep = table + ((gfn >> shift) & (CRST_ENTRIES - 1))
-        entry = load(crstep)
+        entry = load_entry(crstep)
         if crste_hole(entry):
             if not walk.flags & WALK_IGN_HOLES:
                 return -EFAULT
@@ -437,7 +437,7 @@ cdef long walk_crst(uint64_t *table, int level, uint64_t start, uint64_t end,
             rc = walk.crste_op(crstep, gfn, following, level, walk)
             if rc:
                 return rc
-            entry = load(crstep)
+            entry = load_entry(crstep)
         if not needs_split(entry):
             low = start if start > gfn else gfn
             high = end if end < following else following

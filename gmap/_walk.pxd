@@ -10,7 +10,7 @@
 # dat-gmap.md sections 1 and 2; interruption codes per level: ipa.md section 4.
 from libc.stdint cimport uint64_t, uintptr_t
 
-from gmap._atomic cimport load, load_entry
+from gmap._atomic cimport load_entry
 from gmap._defs cimport (
     ASCE_DT, ASCE_ORIGIN, ASCE_TL, CRST_BITS, CRST_ENTRIES, CRSTE_FC, CRSTE_I,
     CRSTE_ORIGIN, CRSTE_P, CRSTE_TF, CRSTE_TL, CRSTE_TT, LEVEL_PAGE, LEVEL_REGION1,
@@ -196,4 +196,4 @@ cdef inline int dat_translate(
         return pic
     if walk.ptep == NULL:
         return leaf_translate(walk.crste, address, walk.protect, write, pa)
-    return pte_translate(load(walk.ptep), address, walk.protect, write, pa)
+    return pte_translate(load_entry(walk.ptep), address, walk.protect, write, pa)

@@ -1,6 +1,7 @@
 """Every branch of the fault-in state machine (faultin.md sections 2, 5, 6 and 14)."""
 
 import errno
+import signal
 import threading
 import time
 
@@ -389,9 +390,28 @@ class TestGuestPages:
         assert space.stats()["pages_released"] == 2
 
 
-def test_interrupt_ends_a_fault_that_waits(host, make_space, check_laws):
-    import signal
+@pytest.mark.parametrize(("folio", "first"), [("1m", 5), ("2g", 5), ("2g", 1 << 18)])
+def test_a_large_frame_is_not_mapped_over_an_invalidation(host, make_space, folio, first):
+    space, _ = make_space(host, 2 << 30, folio=folio, allow_2g=True)
+    fault = threading.Thread(target=space.fault_in, args=(first,))
+    with space.invalidating(0, 1):
+        fault.start()
+        time.sleep(0.05)
+        assert len(space.leaves(0, 4096)) == 0
+    fault.join()
+    assert len(space.leaves(first << 12, (first + 1) << 12)) == 1
 
+
+@pytest.fixture
+def interruptible():
+    """A process started in the background ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_interrupt_ends_a_fault_that_waits(host, make_space, check_laws):
     space, _ = make_space(host)
     with space.invalidating(0, 16):
         timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
