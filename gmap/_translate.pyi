@@ -2,7 +2,6 @@ from typing import Literal, TypeAlias, overload, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import disjoint_base
 
 from gmap._arguments import _Array, _Either, _Int
 
@@ -10,9 +9,6 @@ _Pa: TypeAlias = NDArray[np.uint64]
 _Pic: TypeAlias = NDArray[np.uint16]
 _Where: TypeAlias = bool | NDArray[np.bool_]
 _Order: TypeAlias = Literal["K", "A", "C", "F"]
-
-@disjoint_base
-class Plan: ...
 
 # What `Gmap.translate` is: a ufunc of one input and two outputs. NumPy says ufunc is final, and
 # makes the same exception for its own.
