@@ -4,12 +4,14 @@ Floor 0. Nothing here may import anything of this package: `setup.py` runs this 
 on its own and writes `_defs.pxd` and `include/gmap_defs.h` from it, so that Python,
 Numba, Cython and C all see the same values under the same names.
 
-Masks are written the way the z/Architecture manual counts bits: MSB0, bit 0 is the
-most significant of 64. Plain names become ``uint64_t`` constants in Cython; members of
-the enumerations become ``int`` constants called ``CLASS_MEMBER`` in upper case
-(`Level.PAGE` is ``LEVEL_PAGE``, `GmapFlag.SHADOW` is ``GMAP_FLAG_SHADOW``).
+Masks are written the way the manuals count bits: for the z/Architecture MSB0, where bit 0
+is the most significant of 64 (`bit`, `field`), for Arm LSB0 (`bits`). Plain names become
+``uint64_t`` constants in Cython; members of the enumerations become ``int`` constants called
+``CLASS_MEMBER`` in upper case (`Level.PAGE` is ``LEVEL_PAGE``, `GmapFlag.SHADOW` is
+``GMAP_FLAG_SHADOW``).
 
-Source: fact sheet dat-gmap.md sections 1 to 4 and 10, faultin.md section 5.
+Source: fact sheet dat-gmap.md sections 1 to 4 and 10, faultin.md section 5; for stage 1 the
+Arm architecture's register and descriptor definitions (VMSAv8-64).
 """
 
 from enum import IntEnum, IntFlag
@@ -24,6 +26,11 @@ def bit(n: int) -> int:
 def field(first: int, last: int) -> int:
     """The mask of bits `first` to `last` inclusive, counted from the most significant of 64."""
     return ((1 << (last - first + 1)) - 1) << (63 - last)
+
+
+def bits(high: int, low: int) -> int:
+    """The mask of bits `high` to `low` inclusive, counted from the least significant."""
+    return ((1 << (high - low + 1)) - 1) << low
 
 
 # --- geometry (dat-gmap.md 1) -------------------------------------------------------------
@@ -262,3 +269,100 @@ class Counter(IntEnum):
     TOPUPS = 27
     TABLES_ALLOCATED = 28
     TABLES_FREED = 29
+
+
+# --- stage 1: VMSAv8-64, EL1&0 regime -------------------------------------------------------
+TCR_T0SZ: Final = bits(5, 0)
+TCR_EPD0: Final = 1 << 7
+TCR_SH0: Final = bits(13, 12)
+TCR_TG0: Final = bits(15, 14)
+TCR_T1SZ: Final = bits(21, 16)
+TCR_A1: Final = 1 << 22
+TCR_EPD1: Final = 1 << 23
+TCR_SH1: Final = bits(29, 28)
+TCR_TG1: Final = bits(31, 30)
+TCR_IPS: Final = bits(34, 32)
+TCR_AS: Final = 1 << 36
+TCR_TBI0: Final = 1 << 37
+TCR_TBI1: Final = 1 << 38
+TCR_HA: Final = 1 << 39
+TCR_HD: Final = 1 << 40
+TCR_HPD0: Final = 1 << 41
+TCR_HPD1: Final = 1 << 42
+TCR_E0PD0: Final = 1 << 55
+TCR_E0PD1: Final = 1 << 56
+TCR_DS: Final = 1 << 59
+
+SCTLR_M: Final = 1 << 0
+SCTLR_I: Final = 1 << 12
+SCTLR_WXN: Final = 1 << 19
+SCTLR_EE: Final = 1 << 25
+SCTLR_EPAN: Final = 1 << 57
+
+TTBR_ASID: Final = bits(63, 48)
+TTBR_BADDR: Final = bits(47, 1)
+TTBR_BADDR_HIGH: Final = bits(5, 2)  # address bits 51:48, where addresses have 52
+
+S1_VALID: Final = 1 << 0
+S1_TABLE: Final = 1 << 1  # of a valid descriptor; at the last level, a page
+S1_ATTRINDX: Final = bits(4, 2)
+S1_AP_EL0: Final = 1 << 6  # AP[1]: EL0 may access
+S1_AP_RO: Final = 1 << 7  # AP[2]: nobody may write
+S1_SH: Final = bits(9, 8)  # with TCR.DS, address bits 51:50 instead
+S1_AF: Final = 1 << 10
+S1_NG: Final = 1 << 11
+S1_ADDRESS: Final = bits(47, 12)
+S1_ADDRESS_DS: Final = bits(49, 12)
+S1_HIGH_64K: Final = bits(15, 12)  # address bits 51:48 of a 64K granule with 52
+S1_DBM: Final = 1 << 51
+S1_CONTIGUOUS: Final = 1 << 52
+S1_PXN: Final = 1 << 53
+S1_UXN: Final = 1 << 54
+S1_PXN_TABLE: Final = 1 << 59
+S1_UXN_TABLE: Final = 1 << 60
+S1_AP_TABLE_EL0: Final = 1 << 61  # APTable[0]: nothing below is for EL0
+S1_AP_TABLE_RO: Final = 1 << 62  # APTable[1]: nothing below may be written
+
+
+# --- the status of a two-level translation: Fsc, stage, S1PTW, interruption code --------------
+STATUS_FSC: Final = bits(5, 0)
+STATUS_STAGE_1: Final = 1 << 6
+STATUS_STAGE_2: Final = 1 << 7
+STATUS_S1PTW: Final = 1 << 8
+STATUS_PIC_SHIFT: Final = 16
+
+
+class Access(IntEnum):
+    """Kinds of access of a translation."""
+
+    READ = 0
+    WRITE = 1
+    FETCH = 2
+
+
+class Fsc(IntEnum):
+    """Fault status codes (ESR_ELx.ISS.FSC, PAR_EL1.FST); the level is added to those of level 0."""
+
+    ADDRESS_SIZE = 0x00
+    TRANSLATION = 0x04
+    ACCESS_FLAG = 0x08
+    PERMISSION = 0x0C
+    EXTERNAL_ON_WALK = 0x14
+    ADDRESS_SIZE_LEVEL_MINUS_1 = 0x29
+    TRANSLATION_LEVEL_MINUS_1 = 0x2B
+
+
+class TwoCounter(IntEnum):
+    """What a two-level translation counts; `TwoLevel.stats` reports them in lower case.
+
+    LOOKUPS = TLB_HITS + TABLE_HITS + WALKS once no batch is under way.
+    """
+
+    LOOKUPS = 0
+    TLB_HITS = 1
+    TABLE_HITS = 2  # neighbours served from one last-level table
+    WALKS = 3
+    STAGE1_FAULTS = 4
+    STAGE2_FAULTS = 5
+    FAULTED_IN = 6  # frames brought in at stage 2
+    FLUSHED = 7  # TLB entries dropped
