@@ -21,6 +21,8 @@ cdef extern from "gmap_atomic.h" nogil:
     void store8 "gmap_store8"(uint8_t *p, uint8_t value)
     uint8_t or8 "gmap_or8"(uint8_t *p, uint8_t value)
     int64_t dec_if_positive "gmap_dec_if_positive"(int64_t *p)
+    uint64_t le64 "gmap_le64"(uint64_t value)
+    uint64_t be64 "gmap_be64"(uint64_t value)
     void prefetch "gmap_prefetch"(const void *p)
     void prefetch_write "gmap_prefetch_write"(const void *p)
     void backoff "gmap_backoff"(unsigned int *spins)

@@ -19,6 +19,7 @@ from gmap._sync cimport rwlock_t, srcu_t
 from gmap._tables cimport (
     arena_t, dat_entry_walk, mmu_cache_t, pgste_lock, pgste_slot, pgste_unlock,
 )
+from gmap._tlb cimport shootdown_log_t
 from gmap._walk cimport (
     asce_dt, asce_end, crste_leaf, dat_walk, dat_walk_cached, dat_walk_t, walk_cache_t,
 )
@@ -58,6 +59,7 @@ ctypedef struct gmap_t:
     rwlock_t mmu_lock
     srcu_t srcu                     # slots and regions; fault-in runs inside
     srcu_t tlb                      # translations run inside, and take no lock there
+    shootdown_log_t shootdowns      # of gfns, for who keeps translations across sections
     uint32_t mn_lock
     uint64_t mn_active_invalidate_count
     mmu_notifier_t notifier
@@ -89,6 +91,7 @@ cdef int gmap_replace_asce(gmap_t *g) noexcept nogil
 cdef void gmap_invalidate_start(gmap_t *g, uint64_t start, uint64_t end) noexcept nogil
 cdef void gmap_invalidate_end(gmap_t *g) noexcept nogil
 cdef void gmap_publish_slots(gmap_t *g, memslots_t *slots) noexcept nogil
+cdef void gmap_shoot_down(gmap_t *g, uint64_t start, uint64_t end) noexcept nogil
 cdef void gmap_unmap(gmap_t *g, uint64_t start, uint64_t end) noexcept nogil
 cdef bint gmap_age(gmap_t *g, uint64_t start, uint64_t end, bint test_only) noexcept nogil
 cdef void gmap_sync_dirty_log(gmap_t *g, memslot_t *slot) noexcept nogil

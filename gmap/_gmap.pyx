@@ -19,7 +19,8 @@ from libc.string cimport memset
 from gmap._atomic cimport add, backoff, load, load_ptr, or_acquire, store, store_ptr, store_release
 from gmap._defs cimport (
     ASCE_P, ASCE_S, ASCE_TL, ASCE_X, COUNTER_AGED, COUNTER_DIRTY_LOGGED, COUNTER_INVALIDATIONS,
-    COUNTER_REMOVED_1M, COUNTER_REMOVED_2G, COUNTER_REMOVED_4K, CRSTE_HOLE, PGSTE_PREFIX_NOTIF,
+    COUNTER_LINKED_1M, COUNTER_LINKED_2G, COUNTER_REMOVED_1M, COUNTER_REMOVED_2G,
+    COUNTER_REMOVED_4K, CRSTE_HOLE, PAGE_SHIFT, PGSTE_PREFIX_NOTIF, REGION3_PAGES, SEGMENT_PAGES,
 )
 from gmap._memory cimport release
 from gmap._regions cimport notifier_register, notifier_unregister
@@ -31,7 +32,10 @@ from gmap._tables cimport (
     alloc_crst, arena_destroy, arena_init, dat_replace_asce, dat_set_asce_limit, dat_walk_range,
     mmu_cache_drain, mmu_cache_topup, range_walk_t,
 )
+from gmap._tlb cimport ANY_ASID, shootdown_add
 
+# One more than the last gfn there can be.
+cdef uint64_t ALL_GFNS = <uint64_t>1 << (64 - PAGE_SHIFT)
 # A walk over a long range gives the mmu_lock up after so many frames.
 cdef uint64_t WALK_BATCH = 1 << 20
 
@@ -93,6 +97,7 @@ cdef int gmap_set_limit(gmap_t *g, int new_type) noexcept nogil:
         write_lock(&g.mmu_lock)
         rc = dat_set_asce_limit(&g.arena, &mc, &g.asce, new_type)
         write_unlock(&g.mmu_lock)
+        gmap_shoot_down(g, 0, ALL_GFNS)
     mmu_cache_drain(&g.arena, &mc)
     return rc
 
@@ -112,6 +117,23 @@ cdef int gmap_replace_asce(gmap_t *g) noexcept nogil:
         write_unlock(&g.mmu_lock)
     mmu_cache_drain(&g.arena, &mc)
     return rc
+
+
+cdef void log_shootdown(gmap_t *g, uint64_t start, uint64_t end) noexcept nogil:
+    """Log that the entries of gfns [start, end) have changed: of all of a larger frame with any."""
+    cdef uint64_t npages = 1
+    if load(&g.counters[COUNTER_LINKED_2G]):
+        npages = REGION3_PAGES
+    elif load(&g.counters[COUNTER_LINKED_1M]):
+        npages = SEGMENT_PAGES
+    shootdown_add(&g.shootdowns, start & ~(npages - 1), (end + npages - 1) & ~(npages - 1),
+                  ANY_ASID)
+
+
+cdef void gmap_shoot_down(gmap_t *g, uint64_t start, uint64_t end) noexcept nogil:
+    """The entries of gfns [start, end) have changed: return when nobody uses what they were."""
+    log_shootdown(g, start, end)
+    synchronize_srcu(&g.tlb)
 
 
 cdef bint crste_xchg(gmap_t *g, uint64_t *crstep, uint64_t old, uint64_t new,
@@ -195,6 +217,7 @@ cdef void host_invalidate_start(gmap_t *g, uint64_t start, uint64_t end) noexcep
                 store(&g.invalidate_start, min(g.invalidate_start, first))
                 store(&g.invalidate_end, max(g.invalidate_end, last))
             unmap_range(g, slots.slots[i], first, last, False)
+            log_shootdown(g, first, last)
     if opened:
         write_unlock(&g.mmu_lock)
     srcu_read_unlock(&g.srcu, token)
@@ -330,7 +353,7 @@ cdef void gmap_unmap(gmap_t *g, uint64_t start, uint64_t end) noexcept nogil:
     write_unlock(&g.mmu_lock)
     srcu_read_unlock(&g.srcu, token)
     add(&g.counters[COUNTER_INVALIDATIONS], 1)
-    synchronize_srcu(&g.tlb)
+    gmap_shoot_down(g, start, end)
 
 
 cdef void gmap_split_huge_pages(gmap_t *g) noexcept nogil:
@@ -346,7 +369,7 @@ cdef void gmap_split_huge_pages(gmap_t *g) noexcept nogil:
             unmap_range(g, slot, slot.base_gfn, slot.base_gfn + slot.npages, True)
     read_unlock(&g.mmu_lock)
     srcu_read_unlock(&g.srcu, token)
-    synchronize_srcu(&g.tlb)
+    gmap_shoot_down(g, 0, ALL_GFNS)
 
 
 # --- age and test-age (dat-gmap.md 11.4) ----------------------------------------------------
@@ -444,7 +467,7 @@ cdef bint gmap_age(gmap_t *g, uint64_t start, uint64_t end, bint test_only) noex
     add(&g.counters[COUNTER_AGED], age.aged)
     add(&g.counters[COUNTER_HOST_DIRTIED], age.host_dirtied)
     if age.aged:
-        synchronize_srcu(&g.tlb)
+        gmap_shoot_down(g, start, end)
     return age.young
 
 
@@ -505,4 +528,4 @@ cdef void gmap_sync_dirty_log(gmap_t *g, memslot_t *slot) noexcept nogil:
         read_unlock(&g.mmu_lock)
     add(&g.counters[COUNTER_DIRTY_LOGGED], sync.logged)
     if sync.logged:
-        synchronize_srcu(&g.tlb)
+        gmap_shoot_down(g, slot.base_gfn, end)

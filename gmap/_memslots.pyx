@@ -25,10 +25,12 @@ from gmap._defs cimport (
     CRSTE_EMPTY, CRSTE_HOLE, MEM_SLOTS_NUM, PAGE_SHIFT, PAGE_SIZE, SLOT_FLAG_INVALID,
     SLOT_FLAG_LOG_DIRTY_PAGES,
 )
-from gmap._gmap cimport asce_end, gmap_publish_slots, gmap_sync_dirty_log, keeps_log
+from gmap._gmap cimport (
+    asce_end, gmap_publish_slots, gmap_shoot_down, gmap_sync_dirty_log, keeps_log,
+)
 from gmap._memory cimport release, zalloc
 from gmap._slots cimport memslot_t, memslots_overlap, memslots_t, memslots_with
-from gmap._sync cimport synchronize_srcu, write_lock, write_unlock
+from gmap._sync cimport write_lock, write_unlock
 from gmap._tables cimport dat_set_slot, mmu_cache_drain, mmu_cache_t, mmu_cache_topup
 
 from gmap._slots import CREATE, DELETE, MOVE, NOTHING, classify
@@ -178,7 +180,7 @@ cdef class Memslots:
         rc = dat_set_slot(&self.g.arena, mc, self.g.asce, slot.base_gfn,
                           slot.base_gfn + slot.npages, token)
         write_unlock(&self.g.mmu_lock)
-        synchronize_srcu(&self.g.tlb)
+        gmap_shoot_down(self.g, slot.base_gfn, slot.base_gfn + slot.npages)
         return rc
 
     # --- dirty log ---------------------------------------------------------------------------

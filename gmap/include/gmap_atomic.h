@@ -54,6 +54,17 @@ static inline int64_t gmap_dec_if_positive(int64_t *p)
     return v;
 }
 
+/* A doubleword of a little-endian guest, and the same in a big-endian one. */
+static inline uint64_t gmap_le64(uint64_t v)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return __builtin_bswap64(v);
+#else
+    return v;
+#endif
+}
+static inline uint64_t gmap_be64(uint64_t v) { return __builtin_bswap64(gmap_le64(v)); }
+
 static inline void gmap_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
 static inline void gmap_prefetch_write(const void *p) { __builtin_prefetch(p, 1, 3); }
 #define gmap_likely(x) __builtin_expect(!!(x), 1)
