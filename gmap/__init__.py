@@ -23,11 +23,15 @@ from gmap import ipa
 from gmap._address import as_addr
 from gmap._buffer import BufferHost
 from gmap._config import get_include, show_config
-from gmap._defs import Counter, Folio, GmapFlag, Level, Pic, SlotFlag, Walk
+from gmap._defs import Access, Counter, Folio, GmapFlag, Level, Pic, SlotFlag, Walk
+from gmap._explain import Explanation, Step
 from gmap._faults import FaultContext, GuestPages
 from gmap._host import Host, HostRegion
 from gmap._ipa import ipa_limit, ipa_shift
+from gmap._nested import TwoLevel
 from gmap._space import EntryWalk, Gmap, MemslotInfo
+from gmap._stage1 import Stage1
+from gmap._status import Status, describe_status
 from gmap._synthetic import SyntheticHost
 from gmap.errors import (
     AddressError,
@@ -44,6 +48,7 @@ from gmap.errors import (
 __version__ = _version("gmap")
 
 __all__ = [
+    "Access",
     "AddressError",
     "AddressTypeError",
     "BufferHost",
@@ -51,6 +56,7 @@ __all__ = [
     "ConfigError",
     "Counter",
     "EntryWalk",
+    "Explanation",
     "FaultContext",
     "FaultError",
     "Folio",
@@ -65,11 +71,16 @@ __all__ = [
     "MemslotInfo",
     "Pic",
     "SlotFlag",
+    "Stage1",
+    "Status",
+    "Step",
     "SyntheticHost",
     "TraceFormatError",
     "TranslationError",
+    "TwoLevel",
     "Walk",
     "as_addr",
+    "describe_status",
     "get_include",
     "ipa",
     "ipa_limit",
