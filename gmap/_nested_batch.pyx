@@ -60,7 +60,7 @@ cdef enum:
 cdef uint64_t TABLE_LIMITS = S1_PXN_TABLE | S1_UXN_TABLE | S1_AP_TABLE_EL0 | S1_AP_TABLE_RO
 
 
-# A page of a level-2 table some walk went through.
+# A page of a table some walk went through.
 cdef struct piece_t:
     uint64_t key            # address bits above what the page covers, bit 0 set
     uint64_t *table         # host
@@ -85,10 +85,7 @@ cdef struct section_t:
     bint tables_ready
     piece_t pieces[PIECES]
     kind_t kinds[KINDS]
-    # The last-level table page the group before ended in.
-    uint64_t leaf_key       # as of a piece; 0: none
-    uint64_t *leaf_table
-    s1_walk_t leaf_walk
+    piece_t leaf            # of the last-level table the group before was in; key 0: none
     uint64_t counters[N_TWO_COUNTERS]
     # Offsets in the stretch that are left for real accesses.
     uint16_t missing[STRETCH]
@@ -140,25 +137,25 @@ cdef inline uint64_t *first_of_piece(uint64_t pa, uint64_t va, int shift) noexce
 
 cdef bint leaf_table(section_t *s, uint64_t va, int el) noexcept nogil:
     """Find the page of the last-level table that maps `va`; False if there is none to read."""
-    cdef two_t *two = s.two
+    cdef const s1_regime_t *r = &s.two.regime
+    cdef s1_walk_t w
     cdef uint64_t pa, key
-    cdef int rc = s1_begin(&two.regime, va, el, &s.leaf_walk)
+    cdef int rc = s1_begin(r, va, el, &w)
     if rc != S1_FETCH:
         return False
-    key = piece_key(s.leaf_walk.half, 3, s.leaf_walk.va)
-    if key == s.leaf_key:
-        s.leaf_walk.level = 3
+    key = piece_key(w.half, 3, w.va)
+    if key == s.leaf.key:
         return True
-    s.leaf_key = 0
+    s.leaf.key = 0
     while rc == S1_FETCH:
-        if stage2_cached(s.asce, &s.tables, s.leaf_walk.desc_ipa, &pa):
+        if stage2_cached(s.asce, &s.tables, w.desc_ipa, &pa):
             return False
-        if s.leaf_walk.level == 3:
-            s.leaf_table = first_of_piece(pa, s.leaf_walk.va, s.leaf_walk.shift)
-            s.leaf_key = key
+        if w.level == 3:
+            s.leaf.table = first_of_piece(pa, w.va, w.shift)
+            s.leaf.key = key
+            s.leaf.limits = w.limits
             return True
-        rc = s1_step(&two.regime, &s.leaf_walk,
-                     descriptor(&two.regime, load(<uint64_t *><uintptr_t>pa)))
+        rc = s1_step(r, &w, descriptor(r, load(<uint64_t *><uintptr_t>pa)))
     return False
 
 
@@ -337,16 +334,17 @@ cdef bint neighbours(section_t *s, const uint64_t *va, int bit, uint64_t *ipa,
                      uint64_t n) noexcept nogil:
     """Stage 1 of addresses under one page of a last-level table; False if one is refused."""
     cdef const s1_regime_t *r = &s.two.regime
-    cdef const s1_half_t *half = s.leaf_walk.half
-    cdef uint64_t i, desc, frame, good = 0
+    cdef const s1_half_t *half = &r.half[va[0] >> 55 & 1]
+    cdef uint64_t i, desc, frame
+    cdef uint64_t good = ~<uint64_t>0      # which no descriptor is without its address
     cdef uint64_t offset = (<uint64_t>1 << half.page_shift) - 1
     cdef int shift = half.page_shift
     for i in range(n):
-        desc = descriptor(r, load(s.leaf_table + (va[i] >> shift & ((1 << PIECE_BITS) - 1))))
+        desc = descriptor(r, load(s.leaf.table + (va[i] >> shift & ((1 << PIECE_BITS) - 1))))
         # Most neighbours differ in their address alone.
         if unlikely((desc & ~S1_ADDRESS) != good):
             if (desc & (S1_VALID | S1_TABLE)) != (S1_VALID | S1_TABLE) or (
-                    not free_accesses(s, half, desc, s.leaf_walk.limits) >> bit & 1):
+                    not free_accesses(s, half, desc, s.leaf.limits) >> bit & 1):
                 return False
             good = desc & ~S1_ADDRESS
         frame = s1_address(half, desc) & ~offset
@@ -628,7 +626,7 @@ cdef void two_translate(two_t *two, two_batch_t *b) noexcept nogil:
         end = min(b.n, at + STRETCH)
         s.n_missing = 0
         s.tables_ready = False
-        s.leaf_key = 0
+        s.leaf.key = 0
         s.asked = s.hits = 0
         token = srcu_read_lock(&two.g.tlb)
         s.asce = load_entry(&two.g.asce)
