@@ -5,6 +5,7 @@ import gc
 
 import numpy as np
 import pytest
+from guest import Guest
 
 import gmap
 from gmap._memory import failing_allocation, live_allocations
@@ -151,6 +152,7 @@ MAKE = {
     "space": lambda h, s: gmap.Gmap(h),
     "context": lambda h, s: gmap.FaultContext(s, async_limit=4),
     "leaves": lambda h, s: s.leaves(),
+    "two levels": lambda h, s: gmap.TwoLevel(gmap.Stage1(sctlr=0), s),
 }
 
 
@@ -189,6 +191,42 @@ def test_buffer_host_keeps_contents():
             assert (region.array.view(np.uint64)[::512] == np.arange(1024)).all()
             act(host, None)
             assert (region.array.view(np.uint64)[::512] == np.arange(1024)).all()
+
+
+def test_without_memory_for_a_tlb_translations_go_on():
+    guest = Guest()
+    for page in range(8):
+        guest.map(page << 30, page * 4096)
+    va = np.arange(8, dtype=np.uint64) << np.uint64(30)
+    two = gmap.TwoLevel(guest.stage1(), guest.g)
+    guest.fault_in_all()
+    for nth in (1, 2):
+        with failing_allocation(nth) as happened:
+            pa, status = two.translate(va)
+            assert happened() == (nth == 1)
+        assert not status.any()
+        assert pa.tolist() == [guest.hva(page * 4096) for page in range(8)]
+
+
+def test_faulting_in_below_stage_1_without_memory():
+    def prepare():
+        guest = Guest()
+        guest.map(0x5000, 0x7000)
+        two = gmap.TwoLevel(guest.stage1(), guest.g, fault_in=True)
+        return guest.host, (guest, two)
+
+    for nth in range(1, 40):
+        host, (guest, two) = prepare()
+        with failing_allocation(nth, forever=True) as happened:
+            pa, status = two.translate(np.uint64(0x5000))
+            failed = happened()
+        assert (int(pa), int(status)) in ((0, int(status)), (guest.hva(0x7000), 0))
+        assert int(status) or pa
+        assert int(two.translate(np.uint64(0x5000))[0]) == guest.hva(0x7000)
+        if not failed:
+            break
+    assert nth > 2
+    assert host.regions
 
 
 def test_nothing_is_leaked():
