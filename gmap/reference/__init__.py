@@ -29,7 +29,8 @@ Read in this order, each module by itself:
 - `tables`: trees of them, and the two ways to walk one (dat-gmap.md 4, 5, 7, 8);
 - `hardware`: what the machine makes of a table when the guest runs;
 - `slots`: which guest addresses are memory (faultin.md 8);
-- `address_space`: mapping on demand, ageing, dirty logging (dat-gmap.md 11, faultin.md 2, 9).
+- `address_space`: mapping on demand, ageing, dirty logging (dat-gmap.md 11, faultin.md 2, 9);
+- and for the guest's own tables `stage1` (VMSAv8-64) and `two_level` (both stages at once).
 
 Everything is single-threaded: where the kernel retries after losing a race, nothing can be
 lost here.
