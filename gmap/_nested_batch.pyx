@@ -518,7 +518,7 @@ cdef void group(section_t *s, uint64_t at, const uint64_t *va, const uint8_t *ac
     half = &r.half[va[0] >> 55 & 1]
     if not r.mmu_on:
         group_flat(s, at, va, access, step, pa, status, n)
-    elif n > 1 and apart >> (half.page_shift + PIECE_BITS) == 0 and (
+    elif n > 1 and not apart & (half.same | ~<uint64_t>0 << (half.page_shift + PIECE_BITS)) and (
             one_kind(access, step, n)) and leaf_table(s, va[0], r.el):
         group_together(s, at, va, access[0], pa, status, n)
     else:
