@@ -7,7 +7,7 @@ import numpy as np
 
 from gmap._atomic cimport load
 from gmap._defs cimport (
-    ASCE_ORIGIN, CRST_ENTRIES, CRSTE_I, CRSTE_ORIGIN, CRSTE_P, CRSTE_SW_D, CRSTE_SW_W, CRSTE_SW_Y,
+    ASCE_ORIGIN, CRST_ENTRIES, CRSTE_ORIGIN, CRSTE_P, CRSTE_SW_D, CRSTE_SW_W, CRSTE_SW_Y,
     LEVEL_PAGE, LEVEL_REGION3, LEVEL_SEGMENT, PAGE_SHIFT, PAGE_SIZE, PT_ENTRIES, PTE_D, PTE_P,
     PTE_PFRA, PTE_PR, PTE_W, PTE_Y, REGION3_FRAME, SEGMENT_FRAME, SEGMENT_PTO, WALK_IGN_HOLES,
 )
@@ -15,7 +15,7 @@ from gmap._geometry cimport level_shift
 from gmap._memory cimport release, zalloc
 from gmap._sync cimport read_lock, read_unlock
 from gmap._tables cimport dat_walk_range, range_walk_t
-from gmap._walk cimport asce_dt, crste_leaf
+from gmap._walk cimport asce_dt, crste_leaf, crste_table
 
 from gmap.dtypes import LEAF
 from gmap.errors import HostMemoryError
@@ -91,7 +91,7 @@ cdef long leaf_of_crste(uint64_t *crstep, uint64_t gfn, uint64_t following, int 
                         range_walk_t *walk) noexcept nogil:
     cdef uint64_t crste = load(crstep)
     cdef leaf_t row
-    if not crste_leaf(crste):
+    if not crste_leaf(crste) or asce_dt(crste) != level:
         return 0
     row.gpa = gfn << PAGE_SHIFT
     row.pa = crste & (REGION3_FRAME if level == LEVEL_REGION3 else SEGMENT_FRAME)
@@ -147,7 +147,7 @@ cdef void add_tables(dict tables, uint64_t *table, int level, uint64_t first_gfn
     words = copy
     for i in range(n):
         entry = load(&table[i])
-        if level > LEVEL_PAGE and not entry & CRSTE_I and not crste_leaf(entry):
+        if level > LEVEL_PAGE and crste_table(entry, level):
             add_tables(tables,
                        <uint64_t *><uintptr_t>(
                            entry & (CRSTE_ORIGIN if level > LEVEL_SEGMENT else SEGMENT_PTO)),

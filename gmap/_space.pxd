@@ -6,15 +6,10 @@
 from libc.stdint cimport uint64_t
 
 from gmap._faults cimport Space
-from gmap._gmap cimport gmap_t
+from gmap._readable cimport AddressSpace
 
 
-cdef class Gmap:
-    cdef gmap_t *c
+cdef class Gmap(AddressSpace):
     cdef readonly Space space
-    cdef readonly object translate
-    cdef readonly object translate_write
-    cdef readonly int ipa_bits
-    cdef object __weakref__
     cdef bint minor_fault(self, uint64_t gfn, bint write) noexcept
     cdef object split_each(self, object gfn, uint64_t *histogram)

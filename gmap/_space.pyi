@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from gmap._arguments import _Array, _Either, _Int
-from gmap._defs import Level, Walk
 from gmap._faults import GuestPages, Space, _Codes, _Masked, _Write
 from gmap._host import Host
-from gmap._translate import _Translate
+from gmap._readable import AddressSpace
 from gmap.dtypes import PFAULT_EVENT as PFAULT_EVENT
 
 class MemslotInfo(NamedTuple):
@@ -20,15 +19,8 @@ class MemslotInfo(NamedTuple):
     userspace_addr: int
     flags: int
 
-class EntryWalk(NamedTuple):
-    rc: int
-    level: Level
-    crste: int | None
-    pte: int | None
-    pgste: int | None
-
 @disjoint_base
-class Gmap:
+class Gmap(AddressSpace):
     def __new__(
         cls,
         host: Host,
@@ -45,18 +37,7 @@ class Gmap:
     @property
     def host(self) -> Host: ...
     @property
-    def ipa_bits(self) -> int: ...
-    @property
-    def asce(self) -> int: ...
-    @property
-    def guest_phys_size(self) -> int: ...
-    @property
     def memslots(self) -> list[MemslotInfo]: ...
-    @property
-    def translate(self) -> _Translate: ...
-    @property
-    def translate_write(self) -> _Translate: ...
-    def table_bytes(self) -> int: ...
     def stats(self) -> dict[str, int]: ...
     def set_memory_region(
         self,
@@ -111,7 +92,6 @@ class Gmap:
     def get_guest_pages(
         self, gfn: SupportsIndex, n: SupportsIndex = 1, write: bool = False
     ) -> GuestPages: ...
-    def translate_one(self, gpa: SupportsIndex, write: bool = False) -> int: ...
     def unmap(self, gfn: SupportsIndex, ngfns: SupportsIndex) -> None: ...
     def invalidating(
         self, gfn: SupportsIndex, ngfns: SupportsIndex
@@ -124,16 +104,6 @@ class Gmap:
     @overload
     def split(self, gfn: _Array) -> NDArray[np.int32]: ...
     def split_latency(self, gfn: _Either) -> tuple[NDArray[np.int32], NDArray[np.void]]: ...
-    def walk(
-        self, gfn: SupportsIndex, level: Level | int = Level.PAGE, flags: Walk | int = 0
-    ) -> EntryWalk: ...
     def replace_asce(self) -> None: ...
     def set_limit(self, limit: SupportsIndex) -> None: ...
-    def leaves(
-        self, start: SupportsIndex = 0, end: SupportsIndex | None = None
-    ) -> NDArray[np.void]: ...
-    def regions(
-        self, start: SupportsIndex = 0, end: SupportsIndex | None = None
-    ) -> NDArray[np.void]: ...
-    def tables(self) -> dict[tuple[int, int], NDArray[np.uint64]]: ...
     def pfault_events(self) -> NDArray[np.void]: ...

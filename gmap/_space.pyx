@@ -5,7 +5,7 @@ decided here.
 """
 
 from cpython.long cimport PyLong_CheckExact
-from libc.errno cimport EBUSY, EINVAL, ENOMEM
+from libc.errno cimport EBUSY, EINVAL
 from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memset
 
@@ -15,39 +15,37 @@ from typing import NamedTuple
 import numpy as np
 
 from gmap._address cimport as_u64, as_u64_array
-from gmap._atomic cimport add, likely, load
+from gmap._atomic cimport add, load
 from gmap._defs cimport (
-    COUNTER_HOST_DIRTIED, COUNTER_LOOKUPS, COUNTER_MINOR, CRST_BYTES, GMAP_FLAG_ALLOW_HPAGE_1M,
+    COUNTER_HOST_DIRTIED, COUNTER_LOOKUPS, COUNTER_MINOR, GMAP_FLAG_ALLOW_HPAGE_1M,
     GMAP_FLAG_ALLOW_HPAGE_2G, GMAP_FLAG_OWNS_PAGETABLES, GMAP_FLAG_PFAULT_ENABLED, LEVEL_PAGE,
-    PAGE_SHIFT, PT_BYTES, WALK_SPLIT_ALLOC,
+    PAGE_SHIFT, WALK_SPLIT_ALLOC,
 )
 from gmap._faults cimport Space, fault_in, guest_pages, histogram_array, timed_faults
 from gmap._geometry cimport limit_to_type
 from gmap._gmap cimport (
     N_COUNTERS, N_EVENTS, QUIRK_AGE_LOSES_DIRTY, QUIRK_UNMAP_LOSES_DIRTY, asce_end, fault_walk,
     gmap_age, gmap_init, gmap_invalidate_end, gmap_invalidate_start, gmap_replace_asce,
-    gmap_set_limit, gmap_split_huge_pages, gmap_unmap, guest_fault_t, try_fixup_minor,
+    gmap_set_limit, gmap_split_huge_pages, gmap_t, gmap_unmap, guest_fault_t, try_fixup_minor,
 )
 from gmap._histogram cimport N_BUCKETS, bucket_of, now_ns
 from gmap._host cimport Host
-from gmap._inspect cimport leaf_array, table_dict
 from gmap._memory cimport release, zalloc_lines
 from gmap._memslots cimport Memslots
+from gmap._readable cimport AddressSpace, locked_walk
 from gmap._sync cimport (
-    read_lock, read_trylock, read_unlock, spin_lock, spin_unlock, srcu_read_lock,
-    srcu_read_unlock, write_lock, write_unlock,
+    read_trylock, read_unlock, spin_lock, spin_unlock, write_lock, write_unlock,
 )
 from gmap._tables cimport (
-    KIND_CRST, KIND_PT, arena_mapped_bytes, dat_entry_walk, mmu_cache_drain, mmu_cache_t,
-    mmu_cache_topup, pgste_slot,
+    KIND_CRST, KIND_PT, arena_mapped_bytes, mmu_cache_drain, mmu_cache_t,
 )
 from gmap._translate cimport make_translate
-from gmap._walk cimport asce_dt, dat_translate, dat_walk_t
+from gmap._walk cimport dat_walk_t
 
 from gmap import _ipa
-from gmap._defs import Counter, Level, Walk
+from gmap._defs import Counter
 from gmap.dtypes import PFAULT_EVENT
-from gmap.errors import ClosedError, ConfigError, HostMemoryError, TranslationError
+from gmap.errors import ClosedError, ConfigError, HostMemoryError
 
 # Last frame number an address of 64 bits has.
 cdef uint64_t LAST_GFN = (<uint64_t>1 << 52) - 1
@@ -68,21 +66,7 @@ class MemslotInfo(NamedTuple):
     flags: int
 
 
-class EntryWalk(NamedTuple):
-    """Where `Gmap.walk` ended: its code, the level of the last entry, and what was there.
-
-    `crste` is the last region- or segment-table entry visited, `pte` and `pgste` the page's;
-    None where the walk did not get so far.
-    """
-
-    rc: int
-    level: Level
-    crste: int | None
-    pte: int | None
-    pgste: int | None
-
-
-cdef class Gmap:
+cdef class Gmap(AddressSpace):
     """A guest address space: s390 DAT tables that map guest frames to host frames.
 
     Parameters
@@ -179,29 +163,9 @@ cdef class Gmap:
         return self.space.host
 
     @property
-    def asce(self):
-        """The address-space-control element, as int."""
-        return load(&self.c.asce)
-
-    @property
-    def guest_phys_size(self):
-        """Bytes of guest physical address space."""
-        return self.c.guest_phys_size
-
-    @property
     def memslots(self):
         """The memory slots, by guest address, as `MemslotInfo`."""
         return [MemslotInfo(*row) for row in self.space.slots.describe()]
-
-    def table_bytes(self):
-        """Bytes of the tables in use: 16384 a region or segment table, 4096 a page table.
-
-        >>> import gmap
-        >>> gmap.Gmap(gmap.SyntheticHost()).table_bytes()
-        16384
-        """
-        return load(&self.c.arena.live[KIND_CRST]) * CRST_BYTES + (
-            load(&self.c.arena.live[KIND_PT]) * PT_BYTES)
 
     def stats(self):
         """Counters of `gmap.Counter` by name in lower case, and the table memory, as a dict.
@@ -458,36 +422,6 @@ cdef class Gmap:
         """
         return guest_pages(self.space, gfn, n, write)
 
-    # --- translation -------------------------------------------------------------------------
-
-    def translate_one(self, gpa, bint write=False):
-        """The host address of one guest address, as int: the fast scalar form of `translate`.
-
-        Raises
-        ------
-        TranslationError
-            With `.address`, `.pic`, `.level` and `.entry`.
-
-        >>> import gmap
-        >>> gmap.Gmap(gmap.SyntheticHost()).translate_one(0x1000)
-        Traceback (most recent call last):
-            ...
-        gmap.errors.TranslationError: address 0x1000: PIC 0x3b (region-third translation) at \
-level REGION3, entry 0x0001000500000024; fault the page in first: fault_in(gfn)
-        """
-        cdef gmap_t *g = self.c
-        cdef uint64_t address = as_u64(gpa, "gpa", 0xFFFFFFFFFFFFFFFF)
-        cdef uint64_t pa
-        cdef dat_walk_t walk
-        cdef unsigned int token = srcu_read_lock(&g.tlb)
-        cdef uint64_t entry
-        cdef int pic = dat_translate(load(&g.asce), address, write, &pa, &walk)
-        entry = load(walk.ptep) if walk.ptep != NULL else walk.crste
-        srcu_read_unlock(&g.tlb, token)
-        if likely(pic == 0):
-            return pa
-        raise TranslationError(address, pic, walk.level, entry)
-
     # --- what the host's notifiers do --------------------------------------------------------
 
     def unmap(self, gfn, ngfns):
@@ -657,44 +591,6 @@ level REGION3, entry 0x0001000500000024; fault the page in first: fault_in(gfn)
             mmu_cache_drain(&self.c.arena, &mc)
         return result
 
-    def walk(self, gfn, level=Level.PAGE, flags=0):
-        """Find the entry of a gfn at a level, by the rules of the kernel's dat_entry_walk.
-
-        Parameters
-        ----------
-        gfn : int
-        level : Level
-        flags : Walk
-            ALLOC and SPLIT may install tables on the way.
-
-        Returns
-        -------
-        EntryWalk
-            `rc` is 0, a PIC from a hole's token, -EFAULT, -EINVAL, -EFBIG, -ENOENT or -ENOMEM.
-
-        >>> import gmap
-        >>> g = gmap.Gmap(gmap.SyntheticHost())
-        >>> walk = g.walk(0, gmap.Level.REGION3, gmap.Walk.IGN_HOLES)
-        >>> walk.rc, walk.level.name, hex(walk.crste)
-        (0, 'REGION3', '0x1000500000024')
-        """
-        cdef uint64_t frame = as_u64(gfn, "gfn", LAST_GFN)
-        cdef int wanted = Level(level)
-        cdef int bits = Walk(flags)
-        cdef int rc = 0
-        cdef dat_walk_t walk
-        cdef mmu_cache_t mc
-        memset(&mc, 0, sizeof(mc))
-        with nogil:
-            rc = locked_walk(self.c, &mc, frame, bits, wanted, &walk)
-            mmu_cache_drain(&self.c.arena, &mc)
-        if walk.ptep != NULL:
-            return EntryWalk(rc, Level.PAGE, walk.crste, load(walk.ptep),
-                             load(pgste_slot(walk.ptep)))
-        if walk.crstep != NULL:
-            return EntryWalk(rc, Level(walk.level), walk.crste, None, None)
-        return EntryWalk(rc, Level(asce_dt(load(&self.c.asce))), None, None, None)
-
     def set_limit(self, limit):
         """Change the size of the address space: gmap_set_limit (dat-gmap.md section 8).
 
@@ -763,70 +659,6 @@ level REGION3, entry 0x0001000500000024; fault the page in first: fault_in(gfn)
 
     # --- looking -----------------------------------------------------------------------------
 
-    def leaves(self, start=0, end=None):
-        """What is mapped, one row an entry.
-
-        Parameters
-        ----------
-        start, end : int
-            Guest addresses in bytes; entries that overlap [start, end) are listed. `end` is the
-            end of the address space by default.
-
-        Returns
-        -------
-        numpy.ndarray
-            `gmap.dtypes.LEAF`, ascending. Aged mappings are listed, with `young` False.
-
-        >>> import gmap
-        >>> host = gmap.SyntheticHost()
-        >>> region = host.map(1 << 20)
-        >>> g = gmap.Gmap(host)
-        >>> g.set_memory_region(0, 0, region.nbytes, region.hva)
-        >>> g.fault_in([2, 3], write=True)
-        array([0, 0], dtype=int32)
-        >>> [(hex(leaf["gpa"]), hex(leaf["entry"])) for leaf in g.leaves()]
-        [('0x2000', '0x8000202d'), ('0x3000', '0x8000302d')]
-        """
-        return self._leaves(start, end, False)
-
-    def regions(self, start=0, end=None):
-        """What is mapped, neighbours of the same kind that map neighbouring frames merged.
-
-        Rows as from `leaves`; `size` is that of the run and `entry` the first one's.
-
-        >>> import gmap
-        >>> host = gmap.SyntheticHost()
-        >>> region = host.map(1 << 20)
-        >>> g = gmap.Gmap(host)
-        >>> g.set_memory_region(0, 0, region.nbytes, region.hva)
-        >>> g.fault_in(range(256)).any()
-        np.False_
-        >>> g.regions()["size"]
-        array([1048576], dtype=uint64)
-        """
-        return self._leaves(start, end, True)
-
-    def _leaves(self, start, end, merge):
-        cdef uint64_t first = as_u64(start, "start", 0xFFFFFFFFFFFFFFFF)
-        cdef uint64_t last = LAST_GFN + 1
-        if end is not None:
-            last = as_u64(end, "end", 0xFFFFFFFFFFFFFFFF)
-            last = (last >> PAGE_SHIFT) + (last & 0xFFF != 0)
-        return leaf_array(self.c, first >> PAGE_SHIFT, last, merge)
-
-    def tables(self):
-        """Every table as {(level, first gfn): uint64 array}, for tests and for export.
-
-        Entries that point to a lower table have their origin zeroed; a page table has its 256
-        PTEs, then its 256 PGSTEs. Nothing else may use the address space meanwhile.
-
-        >>> import gmap
-        >>> tables = gmap.Gmap(gmap.SyntheticHost()).tables()
-        >>> {(level, gfn): table.size for (level, gfn), table in tables.items()}
-        {(1, 0): 2048}
-        """
-        return table_dict(self.c)
-
     def pfault_events(self):
         """The last trace events kvm_s390_major_guest_pfault, as `gmap.dtypes.PFAULT_EVENT`.
 
@@ -850,15 +682,3 @@ cdef (uint64_t, uint64_t) gfn_range(object gfn, object ngfns) except *:
     cdef uint64_t first = as_u64(gfn, "gfn", LAST_GFN)
     cdef uint64_t n = as_u64(ngfns, "ngfns", LAST_GFN + 1 - first)
     return first, first + n
-
-
-cdef int locked_walk(gmap_t *g, mmu_cache_t *mc, uint64_t gfn, int flags, int level,
-                     dat_walk_t *walk) noexcept nogil:
-    """An entry walk under the mmu_lock, topping the cache up as often as it takes."""
-    cdef int rc
-    while True:
-        read_lock(&g.mmu_lock)
-        rc = dat_entry_walk(&g.arena, mc, gfn, load(&g.asce), flags, level, walk)
-        read_unlock(&g.mmu_lock)
-        if rc != -ENOMEM or mmu_cache_topup(&g.arena, mc):
-            return rc

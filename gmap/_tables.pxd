@@ -79,6 +79,7 @@ cdef uint64_t arena_mapped_bytes(arena_t *arena) noexcept nogil
 cdef int mmu_cache_topup(arena_t *arena, mmu_cache_t *mc) noexcept nogil
 cdef void mmu_cache_drain(arena_t *arena, mmu_cache_t *mc) noexcept nogil
 
+cdef uint64_t *alloc_table(arena_t *arena, mmu_cache_t *mc, int kind) noexcept nogil
 cdef uint64_t *alloc_crst(arena_t *arena, mmu_cache_t *mc, uint64_t init) noexcept nogil
 cdef void free_tables_below(arena_t *arena, uint64_t crste) noexcept nogil
 cdef void fill_table(uint64_t *table, uint64_t init) noexcept nogil

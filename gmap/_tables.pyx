@@ -36,7 +36,9 @@ from gmap._defs cimport (
 from gmap._geometry cimport level_shift
 from gmap._memory cimport allocation_fails, release, zalloc
 from gmap._sync cimport spin_lock, spin_unlock, synchronize_srcu
-from gmap._walk cimport asce_dt, asce_end, crste_leaf, dat_walk, dat_walk_t
+from gmap._walk cimport (
+    asce_dt, asce_end, crste_leaf, crste_table, dat_walk, dat_walk_t,
+)
 
 cdef extern from *:
     """
@@ -438,7 +440,7 @@ cdef long walk_crst(uint64_t *table, int level, uint64_t start, uint64_t end,
             if rc:
                 return rc
             entry = load_entry(crstep)
-        if not needs_split(entry):
+        if crste_table(entry, level):
             low = start if start > gfn else gfn
             high = end if end < following else following
             rc = 0

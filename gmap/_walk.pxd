@@ -78,6 +78,12 @@ cdef inline bint crste_leaf(uint64_t crste) noexcept nogil:
     return (crste & CRSTE_FC) != 0 and (crste & CRSTE_TT) <= (<uint64_t>LEVEL_REGION3 << 2)
 
 
+cdef inline bint crste_table(uint64_t crste, int level) noexcept nogil:
+    """An entry found at `level` leads to a lower table: valid, of its level's type, no frame."""
+    return (not crste & CRSTE_I and (crste & CRSTE_TT) >> 2 == <uint64_t>level
+            and not crste_leaf(crste))
+
+
 cdef inline uint64_t *pte_slot(uint64_t crste, uint64_t address) noexcept nogil:
     """The page-table slot of `address` below a valid segment-table entry."""
     return (<uint64_t *><uintptr_t>(crste & SEGMENT_PTO)

@@ -15,9 +15,11 @@ __all__ = [
     "AddressTypeError",
     "ClosedError",
     "ConfigError",
+    "DumpFormatError",
     "FaultError",
     "GmapError",
     "HostMemoryError",
+    "SnapshotFormatError",
     "TraceFormatError",
     "TranslationError",
     "describe_code",
@@ -140,3 +142,11 @@ class FaultError(GmapError, LookupError):
 
 class TraceFormatError(GmapError, ValueError):
     """A trace file is malformed; the message names the file, the line and the field."""
+
+
+class SnapshotFormatError(GmapError, ValueError):
+    """A snapshot or an image of tables is malformed; the message names the part and the remedy."""
+
+
+class DumpFormatError(GmapError, ValueError):
+    """A page-table dump is malformed; the message names the file, the line and what belongs."""

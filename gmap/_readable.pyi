@@ -1,0 +1,46 @@
+import os
+from typing import NamedTuple, SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import disjoint_base
+
+from gmap._defs import Level, Walk
+from gmap._translate import _Translate
+
+class EntryWalk(NamedTuple):
+    rc: int
+    level: Level
+    crste: int | None
+    pte: int | None
+    pgste: int | None
+
+@disjoint_base
+class AddressSpace:
+    @property
+    def ipa_bits(self) -> int: ...
+    @property
+    def asce(self) -> int: ...
+    @property
+    def guest_phys_size(self) -> int: ...
+    @property
+    def translate(self) -> _Translate: ...
+    @property
+    def translate_write(self) -> _Translate: ...
+    def table_bytes(self) -> int: ...
+    def translate_one(self, gpa: SupportsIndex, write: bool = False) -> int: ...
+    def walk(
+        self, gfn: SupportsIndex, level: Level | int = Level.PAGE, flags: Walk | int = 0
+    ) -> EntryWalk: ...
+    def leaves(
+        self, start: SupportsIndex = 0, end: SupportsIndex | None = None
+    ) -> NDArray[np.void]: ...
+    def regions(
+        self, start: SupportsIndex = 0, end: SupportsIndex | None = None
+    ) -> NDArray[np.void]: ...
+    def tables(self) -> dict[tuple[int, int], NDArray[np.uint64]]: ...
+    def save(self, path: str | os.PathLike[str]) -> None: ...
+    def to_bytes(self, base: SupportsIndex | None = None) -> bytes: ...
+    def _runs(
+        self, start: int, end: int, most: int
+    ) -> tuple[np.ndarray[tuple[int], np.dtype[np.void]], int]: ...
