@@ -4,8 +4,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gmap.trace._formats import TraceFile, read
-from gmap.trace._model import DEFAULT_WINDOW, PageTrace
+from gmap.trace._io import TraceFile, read
+from gmap.trace._model import PageTrace
 
 __all__ = ["Bundled", "bundled", "load"]
 
@@ -44,7 +44,7 @@ def locate(name_or_path: str | PathLike[str]) -> str:
     return str(path) if given == Path(given).name and path.is_file() else given
 
 
-def load(name_or_path: str | PathLike[str], *, window: int = DEFAULT_WINDOW) -> PageTrace:
+def load(name_or_path: str | PathLike[str], *, window: int | None = None) -> PageTrace:
     """Return a bundled trace by its name, or the trace in a file; see `read`.
 
     A bundled name wins: write ``./paths`` for a file of that name.

@@ -1,7 +1,7 @@
-"""Reader of the body of a CSV trace. Floor 4. The head is read in `_formats.py`."""
+"""The body of a CSV trace, read and written. Floor 4. The head is for `_format_csv.py`."""
 
 from libc.stdint cimport uint8_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
 import numpy as np
@@ -12,11 +12,20 @@ from gmap.trace._lines cimport (
 )
 from gmap.trace._window cimport ACCESS_R, ACCESS_W, ACCESS_X, MAX_ORDER, record_t
 
+from gmap.errors import HostMemoryError
 from gmap.trace._model import ACCESS
 
 cdef uint64_t LAST_PAGE = 0xFFFFFFFFFFFFF
+
 cdef enum:
-    NEWLINE = 10
+    LONGEST = 24        # bytes of a line: 0x, 13 digits, a letter, an order, commas, the end
+
+WORDS = {
+    BAD_PAGE: "page: expected decimal or 0x and hexadecimal, at most 0xfffffffffffff",
+    BAD_ACCESS: "access: expected R, W or X",
+    BAD_ORDER: "order: expected 0 to 40",
+    BAD_END: "more on the line than its fields",
+}
 
 
 cdef class CsvScanner(LineScanner):
@@ -30,6 +39,8 @@ cdef class CsvScanner(LineScanner):
         Lines before the first one.
     order : bool
         Whether lines are `page,access,order` rather than `page,access`.
+    records : int
+        Records before the first one, where reading goes on in the middle.
 
     Attributes
     ----------
@@ -49,9 +60,11 @@ cdef class CsvScanner(LineScanner):
     cdef uint64_t room
     cdef bint has_order
 
-    def __cinit__(self, str name="<csv>", uint64_t lines=0, bint order=False):
+    def __cinit__(self, str name="<csv>", uint64_t lines=0, bint order=False, uint64_t records=0):
         self.name = name
+        self.words = WORDS
         self.lines = lines
+        self.records = records
         self.has_order = order
 
     def __dealloc__(self):
@@ -122,3 +135,64 @@ cdef class CsvScanner(LineScanner):
         """Return the last record; its line may lack a newline."""
         self.scan_rest(False)
         return self.take(True)
+
+
+cdef inline uint8_t *write_hex(uint8_t *p, uint64_t value) noexcept nogil:
+    """Write 0x and the digits of `value`. Where they end."""
+    cdef int shift = 0
+    while shift < 60 and value >> shift >= 16:
+        shift += 4
+    p[0] = c"0"
+    p[1] = c"x"
+    p += 2
+    while shift >= 0:
+        p[0] = b"0123456789abcdef"[value >> shift & 15]
+        p += 1
+        shift -= 4
+    return p
+
+
+def csv_lines(const record_t[::1] records not None, bint order):
+    """Return records as lines of a CSV trace.
+
+    Parameters
+    ----------
+    records : numpy.ndarray
+        dtype `gmap.trace.ACCESS`, with values `check_records` has seen.
+    order : bool
+        Whether lines have an order.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> csv_lines(np.array([(0x7f, 1, 9), (0, 2, 10)], ACCESS), True)
+    b'0x7f,W,9\\n0x0,X,10\\n'
+    """
+    cdef Py_ssize_t i, n = records.shape[0]
+    cdef uint8_t *start = <uint8_t *>malloc(n * LONGEST + 1)
+    cdef uint8_t *p = start
+    if start == NULL:
+        raise HostMemoryError("no memory for the lines of a trace: write fewer at a time")
+    try:
+        with nogil:
+            for i in range(n):
+                p = write_hex(p, records[i].page)
+                p[0] = c","
+                p[1] = b"RWX"[records[i].access % 3]
+                p += 2
+                if order:
+                    p[0] = c","
+                    p += 1
+                    if records[i].order >= 10:
+                        p[0] = 48 + records[i].order // 10 % 10
+                        p += 1
+                    p[0] = 48 + records[i].order % 10
+                    p += 1
+                p[0] = c"\n"
+                p += 1
+        return start[:p - start]
+    finally:
+        free(start)

@@ -9,14 +9,16 @@ import os
 import secrets
 import stat
 import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import Any, BinaryIO, Protocol, Self, cast
 
+from gmap.errors import ConfigError, TraceFormatError
 from gmap.trace._errors import TraceDependencyError, write_error
 
-__all__ = ["BrokenStreamError", "Output", "Source"]
+__all__ = ["BrokenStreamError", "Output", "Source", "compressing"]
 
 PIECE = 1 << 20
 _GZIP = b"\x1f\x8b"
@@ -98,7 +100,8 @@ def _decompressed(raw: BinaryIO, head: bytes, make: Callable[[], _Decompressor])
 
 
 def _plain(raw: BinaryIO, head: bytes) -> Iterator[bytes]:
-    yield head
+    if head:
+        yield head
     while piece := raw.read(PIECE):
         yield piece
 
@@ -114,10 +117,14 @@ class Source:
         The file as it is stored.
     compressed : bool
         Whether that is gzip or xz data.
+    offset : int
+        Bytes handed out, after decompression; where reading goes on.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fsdecode(path)
+        self.offset = 0
+        self._copy: BinaryIO | None = None
         self._is_stdin = self.name == "-"
         self.raw: BinaryIO = sys.stdin.buffer if self._is_stdin else open(path, "rb")  # noqa: SIM115
         try:
@@ -131,29 +138,83 @@ class Source:
             self._pieces = _decompressed(self.raw, head, make)
         else:
             self._pieces = _plain(self.raw, head)
-        self._peeked: bytes | None = None
+        self._peeked = b""
+
+    @property
+    def seekable(self) -> bool:
+        """Whether a later byte can be had without reading the ones before it."""
+        return not self.compressed and not self._is_stdin and self.raw.seekable()
 
     def peek(self) -> bytes:
-        """Return the first piece without using it up; empty for an empty or damaged file."""
-        if self._peeked is None:
+        """Return the next piece without using it up; empty at the end or before damaged data."""
+        if not self._peeked:
             try:
                 self._peeked = next(self._pieces, b"")
             except BrokenStreamError as error:
-                self._peeked = b""
                 self._pieces = _failing(error)
         return self._peeked
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the pieces; `BrokenStreamError` once the sound ones have been handed out."""
-        head = self.peek()
-        self._peeked = b""
-        if head:
-            yield head
-        yield from self._pieces
+        while True:
+            piece = self._peeked or next(self._pieces, b"")
+            if not piece:
+                return
+            self._peeked = b""
+            self.offset += len(piece)
+            yield piece
+
+    def seek(self, offset: int) -> None:
+        """Go on `offset` bytes from the start, which lie ahead unless the file is seekable.
+
+        Compressed data before it are read and dropped.
+        """
+        if self.seekable:
+            if offset > self.raw.seek(0, os.SEEK_END):
+                raise self._too_short(offset)
+            self.raw.seek(offset)
+            self._pieces, self._peeked, self.offset = _plain(self.raw, b""), b"", offset
+        try:
+            for piece in self if self.offset < offset else ():
+                if self.offset >= offset:
+                    self._peeked = piece[len(piece) - (self.offset - offset) :]
+                    self.offset = offset
+                    break
+        except BrokenStreamError as error:
+            raise TraceFormatError(f"{self.name}: before byte {offset}: {error}") from None
+        if self.offset < offset:
+            raise self._too_short(offset)
+
+    def _too_short(self, offset: int) -> ConfigError:
+        return ConfigError(
+            f"{self.name}: the position is at byte {offset}, beyond the end: give the file it "
+            "was made from"
+        )
+
+    def seekable_file(self) -> BinaryIO:
+        """Return the file, or what is in it in a nameless file on the disk, for random access."""
+        if self.seekable:
+            return self.raw
+        copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115
+        self._copy = copy
+        for piece in self:
+            copy.write(piece)
+        return copy
+
+    def fraction(self) -> float | None:
+        """Return how much of the file has been read, or None if its size is not known."""
+        try:
+            info = os.fstat(self.raw.fileno())
+            if not stat.S_ISREG(info.st_mode) or not info.st_size:
+                return None
+            return min(1.0, self.raw.tell() / info.st_size)
+        except (OSError, ValueError):
+            return None
 
     def close(self) -> None:
-        if not self._is_stdin:
-            self.raw.close()
+        for file in (self._copy, None if self._is_stdin else self.raw):
+            if file is not None:
+                file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -165,6 +226,25 @@ class Source:
 def _failing(error: BrokenStreamError) -> Iterator[bytes]:
     raise error
     yield b""
+
+
+def compressing(output: "Output") -> Any:
+    """Return a stream that compresses as the file's name says; close it if it is another one."""
+    name = output.name.lower()
+    if name.endswith(".gz"):
+        import gzip
+
+        # No name and no time inside: the same trace makes the same file.
+        return gzip.GzipFile("", "wb", 6, output, mtime=0)
+    if name.endswith(".xz"):
+        try:
+            import lzma
+        except ImportError:
+            raise TraceDependencyError(
+                "this Python was built without xz support (module lzma): write .csv.gz instead"
+            ) from None
+        return lzma.LZMAFile(output, "wb", preset=6)  # type: ignore[arg-type]
+    return output
 
 
 class Output:

@@ -4,15 +4,15 @@ from typing import Self
 
 from typing_extensions import disjoint_base
 
-from gmap.trace._lines import LineScanner
-from gmap.trace._model import ACCESS as ACCESS
-from gmap.trace._model import Records
+from gmap.trace._scanner import PageScanner
+
+WORDS: dict[int, str]
 
 @disjoint_base
-class LackeyScanner(LineScanner):
-    def __new__(cls, name: str = "<lackey>", window: int = 64) -> Self: ...
-    @property
-    def accesses(self) -> int: ...
+class LackeyScanner(PageScanner):
+    def __new__(
+        cls, name: str = "<lackey>", window: int = 64, lines: int = 0, state: bytes = b""
+    ) -> Self: ...
     @property
     def fetches(self) -> int: ...
     @property
@@ -25,4 +25,3 @@ class LackeyScanner(LineScanner):
     def banner(self) -> str: ...
     @property
     def noise(self) -> str: ...
-    def finish(self, *, cut_off: bool = False) -> Records: ...

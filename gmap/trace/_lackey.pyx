@@ -7,28 +7,21 @@ without a Python object for a line.
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
-import numpy as np
-
-from gmap._defs cimport PAGE_SHIFT
 from gmap.trace._lines cimport (
-    BAD_ADDRESS, BAD_KIND, BAD_SIZE, FINE, NO_MEMORY, LineScanner, read_decimal, read_end,
-    read_hex,
+    BAD_ADDRESS, BAD_KIND, BAD_SIZE, FINE, NO_MEMORY, read_decimal, read_end, read_hex, skip_line,
 )
-from gmap.trace._window cimport (
-    ACCESS_R, ACCESS_W, ACCESS_X, MAX_WINDOW, record_t, window_free, window_init, window_ready,
-    window_t, window_take, window_touch,
-)
-
-from gmap.errors import HostMemoryError
-from gmap.trace._model import ACCESS, check_window
-
-cdef extern from *:
-    const void *memchr(const void *p, int c, size_t n) nogil
+from gmap.trace._scanner cimport MAX_SIZE, PageScanner, touch_pages
+from gmap.trace._window cimport ACCESS_R, ACCESS_W, ACCESS_X
 
 cdef enum:
-    MAX_SIZE = 65536
     NOISE_ROOM = 4096
     NEWLINE = 10
+
+WORDS = {
+    BAD_KIND: "kind: a line starts with 'I  ', ' L ', ' S ', ' M ', '==', '--' or '**'",
+    BAD_ADDRESS: "address: expected 1 to 16 hexadecimal digits and a comma",
+    BAD_SIZE: "size: expected 1 to 65536 in decimal, inside the address space",
+}
 
 
 cdef inline bint is_noise(const uint8_t *p) noexcept nogil:
@@ -39,25 +32,15 @@ cdef inline bint is_noise(const uint8_t *p) noexcept nogil:
         p[0] == c"S" and p[1] == c"B" and p[2] == c" ")
 
 
-cdef class LackeyScanner(LineScanner):
+cdef class LackeyScanner(PageScanner):
     """Reads lackey's text in pieces, and filters what it says.
 
-    Each page an access touches counts, so one that straddles a page boundary counts twice.
-    A modify (a load and a store in one) is a write.
-
-    Parameters
-    ----------
-    name : str
-        The file, for errors.
-    window : int
-        The window of the page filter, as for `PageFilter`.
+    A modify (a load and a store in one) is a write. Parameters are those of `PageScanner`.
 
     Attributes
     ----------
-    lines : int
-        Lines read.
-    accesses : int
-        Page accesses seen.
+    lines, accesses : int
+        Lines read and page accesses seen.
     fetches, loads, stores, modifies : int
         Lines of each kind; fetches are instructions.
     banner, noise : str
@@ -76,7 +59,6 @@ cdef class LackeyScanner(LineScanner):
 and a comma; the line is b' L zzz,8'
     """
 
-    cdef window_t window
     cdef readonly uint64_t fetches
     cdef readonly uint64_t loads
     cdef readonly uint64_t stores
@@ -86,18 +68,8 @@ and a comma; the line is b' L zzz,8'
     cdef uint8_t noise_text[NOISE_ROOM]
     cdef uint64_t n_noise
 
-    def __cinit__(self, str name="<lackey>", window=64):
-        self.name = name
-        if window_init(&self.window, check_window(window, MAX_WINDOW)) < 0:
-            raise HostMemoryError("no memory for the window of the page filter")
-
-    def __dealloc__(self):
-        window_free(&self.window)
-
-    @property
-    def accesses(self):
-        """Page accesses seen."""
-        return self.window.now
+    def __cinit__(self, str name="<lackey>", window=64, uint64_t lines=0, bytes state=b""):
+        self.words = WORDS
 
     @property
     def banner(self):
@@ -122,7 +94,7 @@ and a comma; the line is b' L zzz,8'
 
     cdef int scan(self, const uint8_t *p, const uint8_t *end) noexcept nogil:
         cdef const uint8_t *q
-        cdef uint64_t address, size, page, last
+        cdef uint64_t address, size
         cdef uint64_t *counter
         cdef uint8_t access
         while p < end:
@@ -140,7 +112,7 @@ and a comma; the line is b' L zzz,8'
                 access = ACCESS_W
                 counter = &self.modifies
             elif is_noise(p):
-                q = <const uint8_t *>memchr(p, NEWLINE, end - p) + 1
+                q = skip_line(p, end)
                 self.note_noise(p, q - p)
                 self.lines += 1
                 p = q
@@ -158,32 +130,6 @@ and a comma; the line is b' L zzz,8'
                 return BAD_SIZE
             self.lines += 1
             counter[0] += 1
-            page = address >> PAGE_SHIFT
-            last = (address + size - 1) >> PAGE_SHIFT
-            while page <= last:
-                if window_touch(&self.window, page, access) < 0:
-                    return NO_MEMORY
-                page += 1
+            if touch_pages(&self.window, address, size, access) != FINE:
+                return NO_MEMORY
         return FINE
-
-    cdef object take(self, bint final):
-        cdef uint64_t n = window_ready(&self.window, final)
-        cdef record_t[::1] view
-        result = np.empty(n, ACCESS)
-        if n:
-            view = result
-            window_take(&self.window, &view[0], n)
-        return result
-
-    def finish(self, *, bint cut_off=False):
-        """Return the records still held back, once all of the text has been fed.
-
-        Parameters
-        ----------
-        cut_off : bool
-            The program was ended: an unfinished last line is no error, and is left out.
-        """
-        if cut_off:
-            self.n_carry = 0
-        self.scan_rest(True)
-        return self.take(True)

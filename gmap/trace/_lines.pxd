@@ -1,11 +1,14 @@
 # Text in pieces of any size, cut into whole lines for a compiled scanner.
 from libc.stdint cimport uint8_t, uint64_t
 
+cdef extern from *:
+    const void *memchr(const void *p, int c, size_t n) nogil
+
 cdef enum:
     MAX_LINE = 1 << 22      # a longer line is no trace; keeps a file without newlines from memory
 
 
-# What a scanner's `scan` found wrong; `COMPLAINTS` in _lines.pyx has the words.
+# What a scanner's `scan` found wrong; the scanner's `words` say it.
 cdef enum complaint_t:
     FINE
     NO_MEMORY
@@ -16,6 +19,9 @@ cdef enum complaint_t:
     BAD_ACCESS
     BAD_ORDER
     BAD_END
+    BAD_TIME
+    BAD_EVENT
+    BAD_PREFIX
 
 
 cdef inline int hex_digit(uint8_t c) noexcept nogil:
@@ -61,9 +67,37 @@ cdef inline const uint8_t *read_end(const uint8_t *p) noexcept nogil:
     return NULL
 
 
+cdef inline const uint8_t *skip_blanks(const uint8_t *p) noexcept nogil:
+    """Where the next word of the line, or its end, is."""
+    while p[0] == 32 or p[0] == 9:
+        p += 1
+    return p
+
+
+cdef inline const uint8_t *skip_word(const uint8_t *p) noexcept nogil:
+    """Where the word at `p` ends."""
+    while p[0] != 32 and p[0] != 9 and p[0] != 10 and not (p[0] == 13 and p[1] == 10):
+        p += 1
+    return p
+
+
+cdef inline const uint8_t *skip_line(const uint8_t *p, const uint8_t *end) noexcept nogil:
+    """Where the next line starts; whole lines always have an end before `end`."""
+    return <const uint8_t *>memchr(p, 10, end - p) + 1
+
+
+cdef inline bint starts_with(const uint8_t *p, const char *text) noexcept nogil:
+    """Whether the line goes on with `text`, which has no line end in it."""
+    while text[0] and p[0] == <uint8_t>text[0]:
+        p += 1
+        text += 1
+    return text[0] == 0
+
+
 cdef class LineScanner:
     cdef readonly str name          # the file, for errors
     cdef readonly uint64_t lines    # read so far
+    cdef dict words                 # of each complaint
     cdef const uint8_t *bad_line
     cdef uint8_t *carry             # the start of a line whose end has not come yet
     cdef uint64_t n_carry

@@ -1,11 +1,14 @@
 """Text in pieces of any size, cut into whole lines for a compiled scanner. Floor 4.
 
-A scanner is a subclass with a `scan` that reads whole lines and a `take` that hands out
-what they meant. Errors name the file, the line and the field.
+A scanner is a subclass with a `scan` that reads whole lines, a `take` that hands out what
+they meant, and `words` for what `scan` may complain about. Errors name the file, the line
+and the field.
 """
 
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
+
+from gmap.trace._lines cimport memchr
 
 from gmap.errors import HostMemoryError, TraceFormatError
 
@@ -21,22 +24,25 @@ cdef extern from *:
     }
     """
     const uint8_t *gmap_last_newline(const uint8_t *p, const uint8_t *end) nogil
-    const void *memchr(const void *p, int c, size_t n) nogil
 
-COMPLAINTS = {
-    BAD_KIND: "kind: a line starts with 'I  ', ' L ', ' S ', ' M ', '==', '--' or '**'",
-    BAD_ADDRESS: "address: expected 1 to 16 hexadecimal digits and a comma",
-    BAD_SIZE: "size: expected 1 to 65536 in decimal, inside the address space",
-    BAD_PAGE: "page: expected decimal or 0x and hexadecimal, at most 0xfffffffffffff",
-    BAD_ACCESS: "access: expected R, W or X",
-    BAD_ORDER: "order: expected 0 to 40",
-    BAD_END: "more on the line than its fields",
-}
 SHOWN = 60      # bytes of a bad line an error shows
 
 
 cdef class LineScanner:
-    """Reads a text in pieces; see the subclasses."""
+    """Reads a text in pieces; see the subclasses.
+
+    Attributes
+    ----------
+    lines : int
+        Lines read.
+    held : int
+        Bytes at the end of what was fed that make no whole line yet.
+    """
+
+    @property
+    def held(self):
+        """Bytes at the end of what was fed that make no whole line yet."""
+        return self.n_carry
 
     def __dealloc__(self):
         free(self.carry)
@@ -97,7 +103,7 @@ cdef class LineScanner:
             stop = newline
         text = self.bad_line[:min(stop - self.bad_line, <ptrdiff_t>SHOWN)]
         raise TraceFormatError(
-            f"{self.name}: line {self.lines + 1}: {COMPLAINTS[complaint]}; the line is {text!r}"
+            f"{self.name}: line {self.lines + 1}: {self.words[complaint]}; the line is {text!r}"
         )
 
     cdef int scan_rest(self, bint needs_newline) except -1:

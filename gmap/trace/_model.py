@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gmap._defs import PAGE_SHIFT, PAGE_SIZE
+from gmap._defs import PAGE_SHIFT
 from gmap.errors import AddressError, AddressTypeError, ConfigError
 
 __all__ = ["ACCESS", "DEFAULT_WINDOW", "LAST_PAGE", "MAX_ORDER", "Access", "PageTrace"]
@@ -23,6 +23,7 @@ ACCESS: Final = np.dtype(
 LAST_PAGE: Final = (1 << (64 - PAGE_SHIFT)) - 1
 MAX_ORDER: Final = 40
 DEFAULT_WINDOW: Final = 64
+MAX_WINDOW: Final = 65536
 
 Records: TypeAlias = NDArray[np.void]
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -40,12 +41,12 @@ class Access(IntEnum):
     X = 2
 
 
-def check_window(window: object, largest: int) -> int:
+def check_window(window: object) -> int:
     """Return the size of a filter's window, refusing what is no count or too large."""
     if isinstance(window, bool) or not isinstance(window, int | np.integer):
         raise AddressTypeError(f"filter window must be an integer, got {window!r}")
-    if not 0 <= window <= largest:
-        raise AddressError(f"filter window {window} is out of range: use 0 to {largest}")
+    if not 0 <= window <= MAX_WINDOW:
+        raise AddressError(f"filter window {window} is out of range: use 0 to {MAX_WINDOW}")
     return int(window)
 
 
@@ -82,6 +83,15 @@ def check_meta(meta: Mapping[str, str]) -> Mapping[str, str]:
         if not isinstance(value, str):
             raise ConfigError(f"metadata {key}: the value must be a str, got {value!r}")
     return MappingProxyType(dict(meta))
+
+
+def runs_of(pages: NDArray[np.uint64]) -> NDArray[np.void]:
+    """Return the runs of neighbours among distinct pages in order: their first, and how many."""
+    starts = np.flatnonzero(np.diff(pages, prepend=pages[:1] - np.uint64(2)) != 1)
+    result = np.empty(len(starts), [("page", np.uint64), ("n_pages", np.uint64)])
+    result["page"] = pages[starts]
+    result["n_pages"] = np.diff(np.append(starts, len(pages)))
+    return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,12 +231,7 @@ class PageTrace:
         >>> PageTrace([7, 8, 8, 3], [0, 0, 1, 2]).regions().tolist()
         [(3, 1), (7, 2)]
         """
-        pages = np.unique(self.pages)
-        starts = np.flatnonzero(np.diff(pages, prepend=pages[:1] - np.uint64(2)) != 1)
-        result = np.empty(len(starts), [("page", np.uint64), ("n_pages", np.uint64)])
-        result["page"] = pages[starts]
-        result["n_pages"] = np.diff(np.append(starts, len(pages)))
-        return result
+        return runs_of(np.unique(self.pages))
 
     def summary(self) -> dict[str, Any]:
         """Return what `gmap trace info` tells, as plain values.
@@ -235,23 +240,61 @@ class PageTrace:
         >>> summary["records"], summary["footprint_pages"], summary["pages_written"]
         (3, 2, 1)
         """
-        regions = self.regions()
-        kinds = np.bincount(self.access, minlength=len(Access)).tolist()
-        largest = regions[np.argsort(regions["n_pages"], kind="stable")[::-1][:8]]
-        return {
-            "records": len(self),
-            "reads": kinds[Access.R],
-            "writes": kinds[Access.W],
-            "fetches": kinds[Access.X],
-            "footprint_pages": self.footprint(),
-            "footprint_bytes": self.footprint() * PAGE_SIZE,
-            "pages_written": self.only(Access.W).footprint(),
-            "pages_fetched": self.only(Access.X).footprint(),
-            "first_page": int(self.pages.min()) if len(self) else None,
-            "last_page": int(self.pages.max()) if len(self) else None,
-            "largest_order": int(self.order.max()) if len(self) else 0,
-            "regions": len(regions),
-            "largest_regions": [
-                {"page": int(page), "pages": int(n_pages)} for page, n_pages in largest.tolist()
-            ],
-        }
+        from gmap.trace._summary import Summary
+
+        summary = Summary()
+        summary.add(self.records())
+        return summary.facts()
+
+    def to_arrow(self) -> Any:
+        """Return the trace as a `pyarrow.Table`, metadata included.
+
+        Columns `page` (uint64), `access` (a dictionary of R, W and X) and, if there are any,
+        `order` (uint8), as in a Parquet trace.
+
+        Raises
+        ------
+        TraceDependencyError
+            There is no pyarrow.
+
+        Examples
+        --------
+        >>> PageTrace([7, 8], [0, 1]).to_arrow().column("access").to_pylist()
+        ['R', 'W']
+        """
+        from gmap.trace._arrow import arrow_schema, batch_of
+
+        return batch_of(self.records(), arrow_schema(self.meta, bool(self.order.any())))
+
+    @classmethod
+    def from_arrow(cls, table: Any) -> "PageTrace":
+        """Return the trace in a `pyarrow.Table`, or in what offers Arrow's stream interface.
+
+        Columns are those of `to_arrow`; `access` may also be strings or the codes 0 to 2, and
+        other columns are left alone.
+
+        Raises
+        ------
+        TraceFormatError
+            A column is missing or holds what is no record; the message names column and row.
+        TraceDependencyError
+            There is no pyarrow.
+
+        Examples
+        --------
+        >>> trace = PageTrace([7, 8], [0, 1], meta={"program": "demo"})
+        >>> PageTrace.from_arrow(trace.to_arrow()) == trace
+        True
+        """
+        from gmap.trace._arrow import read_table
+
+        records, meta = read_table(table)
+        return cls.from_records(records, meta)
+
+    def to_pandas(self) -> Any:
+        """Return the trace as a `pandas.DataFrame`, by way of `to_arrow`; needs pandas.
+
+        >>> PageTrace([7, 8], [0, 1]).to_pandas().shape
+        (2, 2)
+        """
+        return self.to_arrow().to_pandas()

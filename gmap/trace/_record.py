@@ -12,23 +12,24 @@ import shlex
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
-from types import FrameType
-from typing import Any, BinaryIO, TypeAlias
-
-import numpy as np
+from typing import TypeAlias
 
 from gmap.errors import AddressError, ConfigError
-from gmap.trace._errors import RecordError, write_error
-from gmap.trace._formats import CHUNK_RECORDS, Path, lackey_meta, write_chunks, writer_of
+from gmap.trace._errors import RecordError
+from gmap.trace._format_text import lackey_meta
+from gmap.trace._formats import writer_of
+from gmap.trace._io import write_chunks
 from gmap.trace._lackey import LackeyScanner
-from gmap.trace._model import ACCESS, DEFAULT_WINDOW, Records
+from gmap.trace._model import DEFAULT_WINDOW, Records
+from gmap.trace._reader import Path
+from gmap.trace._signals import held_back
+from gmap.trace._spool import Spool
 
 __all__ = ["MAX_RECORDS", "Progress", "Recording", "record"]
 
@@ -40,7 +41,6 @@ _SMALL_PIECE = 1 << 16
 _PAUSE_SECONDS = 0.005
 _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, where there is one
 _GRACE_SECONDS = 2.0  # from SIGTERM to SIGKILL
-_INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 NO_VALGRIND = (
     "recording needs Valgrind, and no valgrind is on PATH: install it (Debian, Ubuntu: apt install "
@@ -119,47 +119,6 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-class _Spool:
-    """Records on their way: in a file without a name, so that nothing can be left of it."""
-
-    def __init__(self, path: Path, max_records: int) -> None:
-        self.name = os.fsdecode(path)
-        self.records = 0
-        self.max_records = max_records
-        target = os.path.realpath(self.name)
-        regular = os.path.isfile(target) or not os.path.exists(target)
-        try:
-            self._file: BinaryIO = tempfile.TemporaryFile(  # noqa: SIM115
-                dir=os.path.dirname(target) if regular else None, buffering=0
-            )
-        except OSError as error:
-            raise write_error(self.name, error) from error
-
-    @property
-    def full(self) -> bool:
-        return self.records >= self.max_records
-
-    def append(self, records: Records) -> None:
-        """Add records, as far as there is room under the limit."""
-        records = records[: self.max_records - self.records]
-        data = memoryview(records.tobytes())
-        try:
-            while data:
-                data = data[self._file.write(data) :]
-        except OSError as error:
-            raise write_error(self.name, error) from error
-        self.records += len(records)
-
-    def chunks(self) -> Iterator[Records]:
-        """Yield what was added."""
-        self._file.seek(0)
-        while data := self._file.read(CHUNK_RECORDS * ACCESS.itemsize):
-            yield np.frombuffer(data, ACCESS)
-
-    def close(self) -> None:
-        self._file.close()
-
-
 def find_valgrind() -> str:
     """Return the path of valgrind, or say what to install."""
     found = shutil.which("valgrind")
@@ -183,39 +142,6 @@ def _valgrind_version(valgrind: str) -> str:
     except (OSError, ValueError, subprocess.TimeoutExpired):
         said = ""
     return said.split("\n", 1)[0] or "valgrind"
-
-
-@contextmanager
-def _held_back() -> Iterator[Callable[[], None]]:
-    """Hold interruptions back; the function given lets one act where that does no harm.
-
-    Raised anywhere, a KeyboardInterrupt could part a record in two, lose records that others
-    follow, or leave a program running.
-    """
-    pending: list[int] = []
-    handlers: dict[int, Any] = {}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        pending.append(number)
-
-    def check() -> None:
-        while pending:
-            number = pending.pop(0)
-            handlers[number](number, None)
-
-    try:
-        with suppress(ValueError):  # not the main thread: no interruption is raised in it
-            for number in _INTERRUPTIONS:
-                handler = signal.getsignal(number)
-                if callable(handler):
-                    handlers[number] = handler
-                    signal.signal(number, note)
-        yield check
-    finally:
-        with suppress(ValueError):
-            for caught in reversed(handlers):  # one that is restored can raise at once
-                signal.signal(caught, handlers[caught])
-        check()
 
 
 def _pipe() -> tuple[int, int]:
@@ -291,7 +217,7 @@ class _Recorder:
     def __init__(
         self,
         scanner: LackeyScanner,
-        spool: _Spool,
+        spool: Spool,
         max_seconds: float,
         progress: Callable[[Progress], None] | None,
         check: Callable[[], None],
@@ -478,7 +404,7 @@ def record(
     version = _valgrind_version(valgrind)
     limit = _check_limits(max_seconds, max_records)
     scanner = LackeyScanner("lackey's output", window)
-    with _held_back() as check, closing(_Spool(path, max_records)) as spool:
+    with held_back() as check, closing(Spool(path, max_records)) as spool:
         recorder = _Recorder(scanner, spool, limit, progress, check)
         with _traced(valgrind, command) as (process, reading):
             stopped = recorder.run(process, reading, keep_partial)

@@ -23,7 +23,6 @@ cdef enum:
     ACCESS_MASK = 3         # of a tag: its low bits are the access, the others the order
     TAG_ORDER_SHIFT = 2
     MAX_ORDER = 40          # 4 KiB << 40 is the whole of a 52-bit address space
-    MAX_WINDOW = 65536
 
 cdef extern from *:
     """

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # for the module beside this one
+
 # It says what lackey says, runs the program, and misbehaves as FAKE tells it to.
 FAKE_VALGRIND = r"""#!{python} -IS
 import itertools, os, signal, subprocess, sys, time

@@ -106,7 +106,7 @@ def test_info_without_pyarrow(
     write(out / "t.parquet", PageTrace([1], [0]))
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert main(["trace", "info", str(out / "t.parquet")]) == 2
-    assert "pip install 'gmap[trace]'" in failure(capsys)
+    assert "pip install pyarrow" in failure(capsys)
 
 
 def test_an_empty_trace_has_no_addresses(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,9 +38,11 @@ def test_all_options_and_formats_are_listed() -> None:
     parser = argparse.ArgumentParser()
     trace = add_parser(parser.add_subparsers())
     (commands,) = (a for a in trace._actions if isinstance(a, argparse._SubParsersAction))
-    for action in commands.choices["record"]._actions:
-        for option in action.option_strings:
-            assert f"`{option}" in TEXT or option in ("-h", "--help", "--output", "--quiet")
+    for name in ("record", "convert"):
+        for action in commands.choices[name]._actions:
+            for option in action.option_strings:
+                assert f"`{option}" in TEXT or option in ("-h", "--help", "--output", "--quiet")
     for known in FORMATS:
+        assert f"`{known.name}`" in TEXT
         for suffix in known.suffixes:
             assert f"`{suffix}`" in TEXT
