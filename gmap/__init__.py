@@ -17,7 +17,10 @@ Floors, each importing only what is below it: 0 `_defs`, `_ipa`, `errors`, `dtyp
 4 `trace`, `bench`, `reference`; 5 `cli`. docs/design.md tells why.
 """
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from gmap import ipa
 from gmap._address import as_addr
@@ -29,32 +32,44 @@ from gmap._faults import FaultContext, GuestPages
 from gmap._host import Host, HostRegion
 from gmap._ipa import ipa_limit, ipa_shift
 from gmap._nested import TwoLevel
-from gmap._space import EntryWalk, Gmap, MemslotInfo
+from gmap._readable import AddressSpace, EntryWalk
+from gmap._snapshot import Snapshot
+from gmap._space import Gmap, MemslotInfo
 from gmap._stage1 import Stage1
 from gmap._status import Status, describe_status
 from gmap._synthetic import SyntheticHost
+from gmap.dumps import diff, ptdump, ptdump_lines, read_ptdump
 from gmap.errors import (
     AddressError,
     AddressTypeError,
     ClosedError,
     ConfigError,
+    DumpFormatError,
     FaultError,
     GmapError,
     HostMemoryError,
+    SnapshotFormatError,
     TraceFormatError,
     TranslationError,
 )
+from gmap.snapshot import from_bytes, load
+
+if _TYPE_CHECKING:
+    from gmap.models import replay
+    from gmap.profiling import Profile, profile
 
 __version__ = _version("gmap")
 
 __all__ = [
     "Access",
     "AddressError",
+    "AddressSpace",
     "AddressTypeError",
     "BufferHost",
     "ClosedError",
     "ConfigError",
     "Counter",
+    "DumpFormatError",
     "EntryWalk",
     "Explanation",
     "FaultContext",
@@ -70,7 +85,10 @@ __all__ = [
     "Level",
     "MemslotInfo",
     "Pic",
+    "Profile",
     "SlotFlag",
+    "Snapshot",
+    "SnapshotFormatError",
     "Stage1",
     "Status",
     "Step",
@@ -81,9 +99,26 @@ __all__ = [
     "Walk",
     "as_addr",
     "describe_status",
+    "diff",
+    "from_bytes",
     "get_include",
     "ipa",
     "ipa_limit",
     "ipa_shift",
+    "load",
+    "profile",
+    "ptdump",
+    "ptdump_lines",
+    "read_ptdump",
+    "replay",
     "show_config",
 ]
+
+# What needs more than NumPy is loaded when it is first asked for.
+_LATER = {"Profile": "gmap.profiling", "profile": "gmap.profiling", "replay": "gmap.models"}
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _LATER:
+        return getattr(_import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'gmap' has no attribute {name!r}")

@@ -1,7 +1,7 @@
 """The story of one translation, for people. Floor 3."""
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 from gmap import _defs as d
 from gmap._status import Status, describe_status
@@ -159,8 +159,21 @@ class Explanation:
         """The status taken apart."""
         return describe_status(self.status)
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values, ready for JSON.
+
+        >>> import gmap
+        >>> two = gmap.TwoLevel(gmap.Stage1(sctlr=0), gmap.Gmap(gmap.SyntheticHost()))
+        >>> two.explain(0x1000).to_dict()["fault"]["kind"]
+        'translation'
+        """
+        fields = asdict(self)
+        fields["access"] = d.Access(self.access).name.lower()
+        fields["steps"] = [step._asdict() for step in self.steps]
+        return {**fields, "refs": self.refs, "fault": asdict(self.fault)}
+
     def __str__(self) -> str:
-        what = ("read", "write", "fetch")[self.access]
+        what = d.Access(self.access).name.lower()
         lines = [f"{what} of {self.va:#x} at EL{self.el}"]
         for step in self.steps:
             if step.stage == 1:

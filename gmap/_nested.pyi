@@ -6,7 +6,7 @@ from typing_extensions import disjoint_base
 
 from gmap._arguments import _Array, _Either, _Int
 from gmap._explain import Explanation
-from gmap._space import Gmap
+from gmap._readable import AddressSpace
 from gmap._stage1 import Stage1
 from gmap._translate import _Order, _Pa, _Where
 
@@ -50,12 +50,12 @@ class Pair: ...
 @disjoint_base
 class TwoLevel:
     def __new__(
-        cls, stage1: Stage1, gmap: Gmap, *, fault_in: bool = False, tlb: bool = True
+        cls, stage1: Stage1, gmap: AddressSpace, *, fault_in: bool = False, tlb: bool = True
     ) -> TwoLevel: ...
     @property
     def stage1(self) -> Stage1: ...
     @property
-    def gmap(self) -> Gmap: ...
+    def gmap(self) -> AddressSpace: ...
     @property
     def fault_in(self) -> bool: ...
     @property

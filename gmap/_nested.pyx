@@ -11,13 +11,13 @@ from gmap._buffer import BufferHost
 from gmap._defs cimport (
     ACCESS_READ, ACCESS_WRITE, LEVEL_PAGE, PAGE_SHIFT, STATUS_STAGE_1,
 )
-from gmap._faults cimport Space
 from gmap._memory cimport release, zalloc_lines
 from gmap._nested_batch cimport two_batch_t, two_flush, two_release, two_translate
 from gmap._stage1 cimport (
     S1_DONE, S1_FETCH, Stage1, s1_allow_bit, s1_allowance, s1_attributes, s1_begin, s1_check,
     s1_shareability, s1_step, s1_untagged, s1_walk_t,
 )
+from gmap._readable cimport AddressSpace
 from gmap._sync cimport srcu_read_lock, srcu_read_unlock
 from gmap._tlb cimport AND_GLOBAL, ANY_ASID
 from gmap._ufunc cimport make_access_ufunc, make_address_ufunc
@@ -119,7 +119,7 @@ cdef class Pair:
     """Owner of the C side; what the ufuncs keep alive."""
 
     cdef two_t *c
-    cdef Space space
+    cdef AddressSpace space
 
     def __dealloc__(self):
         if self.c != NULL:
@@ -134,9 +134,9 @@ cdef class TwoLevel:
     ----------
     stage1 : Stage1
         The guest's registers.
-    gmap : Gmap
-        Its stage 2. The tables of stage 1 are read from host memory, so the host must be a
-        `BufferHost`, unless stage 1 is off (SCTLR.M clear).
+    gmap : Gmap or Snapshot
+        Its stage 2. The tables of stage 1 are read from host memory, so it must be a `Gmap` over
+        a `BufferHost`, unless stage 1 is off (SCTLR.M clear).
     fault_in : bool
         False: a probe. Nothing changes; a descriptor whose access flag hardware would set counts
         as if it were set. True: accesses as a processor makes them. What stage 2 lacks is
@@ -154,7 +154,7 @@ cdef class TwoLevel:
     Raises
     ------
     ConfigError
-        Stage 1 over a host without bytes.
+        Stage 1 over a host without bytes, or faults in a `Snapshot`.
 
     Notes
     -----
@@ -180,19 +180,22 @@ cdef class TwoLevel:
     stage 1 translation fault, level 3 (FSC 0x07)
     """
 
-    def __cinit__(self, Stage1 stage1 not None, gmap not None, *, bint fault_in=False,
-                  bint tlb=True):
+    def __cinit__(self, Stage1 stage1 not None, AddressSpace gmap not None, *,
+                  bint fault_in=False, bint tlb=True):
         cdef Pair pair = Pair()
-        pair.space = gmap.space
-        if stage1.c.mmu_on and not isinstance(gmap.host, BufferHost):
+        cdef object host = getattr(gmap, "host", gmap)
+        pair.space = gmap
+        if stage1.c.mmu_on and not isinstance(host, BufferHost):
             raise ConfigError(
-                f"stage 1 needs its tables in memory, which {type(gmap.host).__name__} does not "
+                f"stage 1 needs its tables in memory, which {type(host).__name__} does not "
                 "have: use a gmap over a BufferHost, or sctlr with M (bit 0) clear")
+        if fault_in and host is gmap:
+            raise ConfigError("a snapshot cannot be faulted in: use fault_in=False, or a Gmap")
         pair.c = <two_t *>zalloc_lines(sizeof(two_t))
         if pair.c == NULL:
             raise HostMemoryError("no memory for a two-level translation")
         pair.c.regime = stage1.c
-        pair.c.g = pair.space.c
+        pair.c.g = gmap.tables_of()
         pair.c.faults = fault_in
         pair.c.caches = tlb
         self.pair = pair

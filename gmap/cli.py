@@ -7,6 +7,10 @@ from collections.abc import Sequence
 
 from gmap import __version__, show_config
 from gmap.bench import cli as bench
+from gmap.dumps import cli as dumps
+from gmap.explaining import cli as explaining
+from gmap.models import cli as models
+from gmap.profiling import cli as profiling
 from gmap.trace import cli as trace
 
 __all__ = ["main"]
@@ -25,7 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"gmap {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     bench.add_parser(commands)
+    profiling.add_parser(commands)
+    dumps.add_parser(commands)
+    explaining.add_parser(commands)
     trace.add_parser(commands)
+    models.add_parser(commands)
     config = commands.add_parser("config", help="how this copy was built, for a bug report")
     config.set_defaults(run=_config)
     args = parser.parse_args(argv)
