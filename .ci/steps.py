@@ -6,8 +6,8 @@
 
 Steps run in the order of the list, each in an environment of its own making: what git tracks is
 copied to a temporary directory (as it is in the working tree, changes included), and everything
-happens there. The commands of `main` and `tests` are those of README.md, taken from its two
-blocks of shell that are marked <!-- ci: main --> and <!-- ci: tests -->. Nothing is left behind.
+happens there. The commands of `main`, `jobs` and `tests` are those of README.md, taken from its
+blocks of shell that are marked <!-- ci: main --> and so on. Nothing is left behind.
 
 Stops at the first command that fails, with its exit status; 2 means it was asked wrongly.
 """
@@ -61,11 +61,12 @@ def copy_tree(to: Path) -> None:
 
 
 def readme_commands(tree: Path, name: str) -> list[str]:
-    """The commands of one marked block of the README, continued lines joined."""
-    blocks = dict(README_BLOCK.findall((tree / "README.md").read_text()))
-    if name not in blocks:
+    """The commands of the README's blocks of one mark, continued lines joined."""
+    blocks = README_BLOCK.findall((tree / "README.md").read_text())
+    text = "".join(block for marked, block in blocks if marked == name)
+    if not text:
         raise Failure(f"README.md has no block of ```sh after <!-- ci: {name} -->", 2)
-    lines = re.sub(r"\\\n\s*", "", blocks[name]).splitlines()
+    lines = re.sub(r"\\\n\s*", "", text).splitlines()
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
@@ -151,6 +152,15 @@ def run_main(work: Workspace) -> None:
         work.shell("main", command)
 
 
+def run_jobs(work: Workspace) -> None:
+    """the README's other jobs"""
+    if not (work.tree / ".venv").exists():
+        work.venv("jobs")
+        work.shell("jobs", ".venv/bin/pip install -q .")
+    for command in readme_commands(work.tree, "jobs"):
+        work.shell("jobs", command)
+
+
 def run_tests(work: Workspace) -> None:
     """the README's second block: the test suite against the installed package"""
     work.venv("tests")
@@ -205,6 +215,7 @@ def compiled_modules(tree: Path) -> Iterator[str]:
 # A step, and the workspace it runs in: steps that share one share what is installed.
 STEPS: dict[str, tuple[Callable[[Workspace], None], str]] = {
     "main": (run_main, "plain"),
+    "jobs": (run_jobs, "plain"),
     "tests": (run_tests, "plain"),
     "lint": (run_lint, "plain"),
     "types": (run_types, "plain"),

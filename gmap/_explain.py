@@ -129,7 +129,8 @@ class Explanation:
     size : int
         Bytes the stage-1 leaf maps; 0 without one, and with stage 1 off.
     rights : dict
-        What the tables of stage 1 allow: {"el0": "rwx", "el1": "rw-"} style, PAN applied.
+        What the tables of stage 1 allow: {"el0": "rwx", "el1": "rw-"} style, PAN applied. Empty
+        without a leaf, and with stage 1 off.
 
     >>> import gmap
     >>> two = gmap.TwoLevel(gmap.Stage1(sctlr=0), gmap.Gmap(gmap.SyntheticHost()))

@@ -370,7 +370,8 @@ cdef class TwoLevel:
                 "attr": s1_attributes(&self.c.regime, &w, kind),
                 "sh": s1_shareability(&w),
                 "size": 0 if w.half == NULL else 1 << w.shift,
-                "rights": rights(s1_allowance(&self.c.regime, &w), self.c.regime.pan),
+                "rights": ({} if w.half == NULL else
+                           rights(s1_allowance(&self.c.regime, &w), self.c.regime.pan)),
             }
             rc = s1_check(&self.c.regime, &w, s1_allow_bit(kind, el, self.c.regime.pan))
             if rc != S1_DONE:

@@ -21,6 +21,7 @@ from gmap.dumps._read import FORMATS, is_dump, read_ptdump
 from gmap.dumps._write import NEWEST_REVISION, STYLES, ptdump_lines
 from gmap.errors import ConfigError, DumpFormatError, GmapError
 from gmap.layout import Kind, Layout
+from gmap.layout.spec import build, locate_spec, read_spec
 from gmap.snapshot._file import is_snapshot, load
 
 __all__ = ["add_parser", "main", "open_source", "run"]
@@ -77,6 +78,7 @@ def add_parser(subparsers: Any) -> None:
         "--details", action="store_true", help="with --style s390: more of each entry"
     )
     dump.add_argument("-o", "--output", metavar="FILE", help="write there")
+    dump.add_argument("--save", metavar="FILE", help="print nothing, write a snapshot")
     dump.set_defaults(run=run, act=_dump)
     compare = subparsers.add_parser(
         "diff",
@@ -125,7 +127,7 @@ def open_source(path: str) -> AddressSpace | Layout:
     Parameters
     ----------
     path : str
-        "-" is a dump from standard input.
+        Or the name of a bundled specification; "-" is a dump from standard input.
 
     Raises
     ------
@@ -144,9 +146,8 @@ def open_source(path: str) -> AddressSpace | Layout:
     """
     if path == "-":
         return read_ptdump(path)
+    path = locate_spec(path)
     if path.endswith(".toml"):
-        from gmap.layout.spec import build, read_spec
-
         space: AddressSpace = build(read_spec(path))
         return space
     with open(path, "rb") as file:
@@ -169,6 +170,9 @@ def _dump(args: argparse.Namespace) -> int:
     space = open_source(args.source)
     if isinstance(space, Layout):
         raise ConfigError(f"{args.source}: this is a dump already; give a snapshot")
+    if args.save is not None:
+        space.save(args.save)
+        return 0
     lines = ptdump_lines(space, args.style, revision=args.revision, details=args.details)
     if args.output is None:
         sys.stdout.writelines(lines)

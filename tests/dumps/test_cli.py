@@ -44,6 +44,12 @@ def test_dump(files, capsys):
             assert file.read() == text
 
 
+def test_a_bundled_spec_becomes_a_snapshot(files, capsys):
+    assert main(["dump", "microvm", "--save", "vm.npz"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["diff", "vm.npz", "microvm"]) == 0
+
+
 def test_diff(files, capsys):
     assert main(["diff", "a.npz", "a.npz"]) == 0
     assert capsys.readouterr().out == ""
