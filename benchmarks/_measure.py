@@ -57,6 +57,10 @@ class Scale:
         What is faulted in: by one thread, by two, and with memory behind it.
     translated : int
         The guest whose pages are translated.
+    nested : int
+        The guest whose pages are translated by both stages.
+    others, other_calls : int
+        The guest of packages that translate one address a call, and calls of a sample.
     lookups, lookup_sample : int
         Addresses to translate, and how many of them a sample takes.
     calls : int
@@ -75,6 +79,9 @@ class Scale:
     shared: int = 4 * GIB
     buffer: int = GIB >> 3
     translated: int = 64 * GIB
+    nested: int = 16 * GIB
+    others: int = GIB >> 2
+    other_calls: int = 1 << 12
     lookups: int = 1 << 22
     lookup_sample: int = 1 << 18
     calls: int = 1 << 14
@@ -88,8 +95,9 @@ class Scale:
 
 FULL: Final = Scale()
 QUICK: Final = Scale(
-    guest=GIB >> 2, shared=GIB, buffer=GIB >> 4, translated=4 * GIB, lookups=1 << 20,
-    growth=(GIB >> 2, GIB, 4 * GIB), sparse_pages=1 << 16, rounds=7, growth_rounds=2,
+    guest=GIB >> 2, shared=GIB, buffer=GIB >> 4, translated=4 * GIB, nested=2 * GIB,
+    other_calls=1 << 10, lookups=1 << 20, growth=(GIB >> 2, GIB, 4 * GIB), sparse_pages=1 << 16,
+    rounds=7, growth_rounds=2,
 )  # fmt: skip
 
 

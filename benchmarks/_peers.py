@@ -1,4 +1,4 @@
-"""What gmap is compared with: a call that does nothing, and the walk as NumPy does it.
+"""What gmap is compared with: a call that does nothing, and the walk as others do it.
 
 The host kernel's own page faults are `gmap.bench.host_first_touch`.
 """
@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 import numpy as np
@@ -28,13 +29,21 @@ from gmap._defs import (
     SEGMENT_SHIFT,
 )
 
-__all__ = ["LevelByLevel", "NotMeasured", "empty_method"]
+__all__ = ["LevelByLevel", "NotMeasured", "empty_method", "walk_one_by_one"]
 
 HERE: Final = Path(__file__).parent
 _SETUP: Final = """
+import gmap, numpy
 from Cython.Build import cythonize
-from setuptools import setup
-setup(name="peer", ext_modules=cythonize(["_peer.pyx"]))
+from setuptools import Extension, setup
+
+peer = Extension(
+    "_peer", ["_peer.pyx"],
+    include_dirs=[gmap.get_include(), numpy.get_include()],
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+    extra_compile_args=gmap.show_config(mode="dicts")["flags"].split(),
+)
+setup(name="peer", ext_modules=cythonize([peer]))
 """
 
 
@@ -43,8 +52,8 @@ class NotMeasured(Exception):
 
 
 @functools.cache
-def empty_method() -> Callable[[], None]:
-    """Return a bound method of a Cython class that does nothing, compiled now."""
+def compiled() -> ModuleType:
+    """Return `_peer.pyx`, compiled now, with the flags of the installed package."""
     with tempfile.TemporaryDirectory() as build:
         Path(build, "_peer.pyx").write_text((HERE / "_peer.pyx").read_text())
         Path(build, "setup.py").write_text(_SETUP)
@@ -52,14 +61,30 @@ def empty_method() -> Callable[[], None]:
         done = subprocess.run(command, cwd=build, capture_output=True, text=True)
         libraries = list(Path(build).glob("_peer.*.so"))
         if done.returncode or not libraries:
-            raise NotMeasured("the empty method needs a C compiler, Cython and setuptools")
+            raise NotMeasured("what is compared with needs a C compiler, Cython and setuptools")
         spec = importlib.util.spec_from_file_location("_peer", libraries[0])
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    method: Callable[[], None] = module.Peer().empty
+    return module
+
+
+def empty_method() -> Callable[[], None]:
+    """Return a bound method of a Cython class that does nothing."""
+    method: Callable[[], None] = compiled().Peer().empty
     return method
+
+
+def walk_one_by_one() -> Callable[..., None]:
+    """Return a function that translates as `TwoLevel.translate` does, one walk at a time.
+
+    It takes the pair, the addresses, and arrays for host addresses and for statuses. The walk
+    is the package's own scalar one, with every check and no TLB; nothing overlaps but what the
+    processor overlaps by itself.
+    """
+    function: Callable[..., None] = compiled().walk_one_by_one
+    return function
 
 
 class LevelByLevel:

@@ -21,6 +21,7 @@ from _measure import (
     two_threads,
 )
 from _peers import NotMeasured
+from _two_level import against_others, against_scalar, against_single_stage, against_take
 
 __all__ = ["ROWS", "SECTIONS", "Result", "Row", "Section", "Target", "measure"]
 
@@ -250,6 +251,16 @@ def _translate(pattern: str, bound: float) -> Row:
     )
 
 
+def _against(package: str, stages: str, pattern: str, bound: float) -> Row:
+    where = "random pages of 16 GiB, cold" if pattern == "cold" else f"{pattern} pages"
+    return Row(
+        f"against/{package}/{stages}/{pattern}",
+        f"{package}; gmap: {stages}, {where}",
+        partial(against_others, package=package, stages=stages, pattern=pattern),
+        target=Target("at least", bound),
+    )
+
+
 def farthest_from_one(ratios: Sequence[float]) -> float:
     """Return the ratio that is wrong by most, above or below."""
     return max(ratios, key=lambda ratio: abs(ratio - 1))
@@ -329,6 +340,65 @@ SECTIONS: Final = (
         ("translate", "np.take"),
         (_translate("random", 1.5), _translate("sequential", 2.5 / 9)),
         ("Both write to arrays that are there. np.take reads at random in both rows.",),
+    ),
+    Section(
+        "Two levels of translation, 4K on 4K, a guest of 16 GiB, vector",
+        "of the time of the peer",
+        ("two levels", "peer"),
+        (
+            Row(
+                "two-level/sequential",
+                "sequential, TLB on; peer: translate, sequential",
+                partial(against_single_stage, pattern="sequential"),
+                ratio=share,
+                target=Target("at most", 2.5),
+                rounds=lambda scale: 5 * scale.rounds,
+            ),
+            Row(
+                "two-level/random/single-stage",
+                "random, TLB on; peer: translate, random",
+                partial(against_single_stage, pattern="random"),
+                ratio=share,
+            ),
+            Row(
+                "two-level/random/take",
+                "random, TLB flushed; peer: np.take, random",
+                against_take,
+                ratio=share,
+            ),
+        ),
+        ("np.take reads one 8-byte entry a page, and writes to an array that is there.",),
+    ),
+    Section(
+        "Two levels of translation, random pages of 16 GiB, caches cold",
+        "times the rate of the same walks one after another, in C, with the same checks",
+        ("vector", "scalar"),
+        (
+            Row(
+                "two-level/random/scalar",
+                "TLB flushed before each call",
+                against_scalar,
+                target=Target("at least", 2.5),
+            ),
+        ),
+        ("All answers of both are compared once, and with those that are right.",),
+    ),
+    Section(
+        "Against what one would otherwise install: one call an address",
+        "times the rate of the package",
+        ("gmap", "package"),
+        tuple(
+            _against(package, stages, pattern, bound)
+            for package, bound in (("drgn", 50), ("volatility3", 300))
+            for stages in ("two-level", "single-stage")
+            for pattern in ("sequential", "random", "cold")
+        ),
+        (
+            "The packages: one stage of four levels, 256 MiB, all of it seen before. gmap: as "
+            "much, or 16 GiB with the TLB flushed before each call.",
+            "drgn reads each table entry from a crash dump, by a system call. Its function is a "
+            "private one: the public one needs a kernel's symbols.",
+        ),
     ),
     Section(
         "Table memory",

@@ -17,7 +17,8 @@ from gmap.bench.workloads import workload
 
 MIB = 1 << 20
 TINY = _measure.Scale(
-    guest=4 * MIB, shared=8 * MIB, buffer=MIB, translated=16 * MIB, lookups=1 << 12,
+    guest=4 * MIB, shared=8 * MIB, buffer=MIB, translated=16 * MIB, nested=16 * MIB,
+    others=4 * MIB, other_calls=64, lookups=1 << 12,
     lookup_sample=1 << 11, calls=64, host=MIB, growth=(4 * MIB, 8 * MIB), sparse_pages=256,
     rounds=2, growth_rounds=1,
 )  # fmt: skip

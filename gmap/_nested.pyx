@@ -71,6 +71,8 @@ cdef void run_loop(two_t *two, char *va, cnp.npy_intp va_step, char *access,
             vas[i] = (<const uint64_t *>(va + (at + i) * va_step))[0]
             kinds[i] = (<const uint8_t *>(access + (at + i) * access_step))[0]
         two_translate(two, &batch)
+        if batch.interrupted:
+            return      # NumPy raises what the handler did
         for i in range(<cnp.npy_intp>batch.n):
             (<uint64_t *>(pa + (at + i) * pa_step))[0] = pas[i]
             (<uint32_t *>(status + (at + i) * status_step))[0] = codes[i]

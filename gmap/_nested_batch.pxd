@@ -12,6 +12,7 @@ ctypedef struct two_batch_t:
     uint64_t *pa
     uint32_t *status
     uint64_t n
+    bint interrupted        # out: a signal handler raised; the rest has not been translated
 
 
 cdef void two_translate(two_t *two, two_batch_t *batch) noexcept nogil

@@ -3,20 +3,21 @@
 A batch goes through in stretches, each inside one section of the address space's readers,
 and a stretch in groups of 64 addresses:
 
-* A group whose addresses share one last-level table reads its descriptors side by side.
-* For any other group the TLB is asked first. The rest walk together: each phase takes one
-  memory access of every walk and asks for the next, so that the cache misses of all of them
-  are under way at once. Tables above level 2 are remembered for the length of the stretch.
+* A group whose addresses share one last-level table reads its descriptors side by side, and
+  then goes through the gmap's own kernels for stage 2 (`_walk_batch.pxd`).
+* For any other group the TLB is asked first. The rest walk together, the addresses of one half
+  after those of the other: each phase takes one memory access of every walk and asks for the
+  next, so that the cache misses of all of them are under way at once. Tables above level 2 are
+  remembered for the length of the stretch.
 
-Both end with the gmap's own kernels for stage 2 (`_walk_batch.pxd`). Whatever does not
-succeed on this way is walked again alone (`two_walk`), which knows every code; so there is
-one place that decides about faults.
+Whatever does not succeed on this way is walked again alone (`two_walk`), which knows every
+code; so there is one place that decides about faults.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
-from gmap._atomic cimport add, likely, load, load_entry, prefetch, unlikely
+from gmap._atomic cimport add, le64, likely, load, load_entry, prefetch, unlikely
 from gmap._defs cimport (
     ACCESS_WRITE, PAGE_SHIFT, PIC_ADDRESSING, S1_ADDRESS, S1_AF, S1_AP_TABLE_EL0,
     S1_AP_TABLE_RO, S1_NG, S1_PXN_TABLE, S1_TABLE, S1_UXN_TABLE, S1_VALID, STATUS_S1PTW,
@@ -30,7 +31,7 @@ from gmap._nested cimport (
     N_TWO_COUNTERS, descriptor, stage2_cached, stage2_status, two_walk, two_walk_t,
 )
 from gmap._stage1 cimport (
-    S1_FETCH, s1_address, s1_allow_bit, s1_allowance, s1_begin, s1_half_t,
+    S1_FETCH, S1_FORM_48, s1_address, s1_allow_bit, s1_allowance, s1_begin, s1_half_t,
     s1_level_shift, s1_regime_t, s1_step, s1_untagged, s1_updated, s1_walk_t,
 )
 from gmap._sync cimport (
@@ -42,7 +43,7 @@ from gmap._tlb cimport (
     tlb_note_table, tlb_t,
 )
 from gmap._walk cimport (
-    dat_walk_cached, dat_walk_t, pte_translate, walk_cache_clear, walk_cache_t,
+    dat_walk_cached, dat_walk_t, leaf_translate, pte_translate, walk_cache_clear, walk_cache_t,
 )
 from gmap._walk_batch cimport GROUP, any_segments, in_one_segment, one_segment
 
@@ -92,37 +93,98 @@ cdef struct section_t:
     uint64_t n_missing
 
 
-# Walks under way together.
+# Walks under way together, all of addresses in one half.
 cdef struct lanes_t:
+    const s1_half_t *half
     uint64_t n
     int index[GROUP]            # in the group
     uint64_t va[GROUP]          # without tags
     uint64_t limits[GROUP]      # the *_TABLE bits of the tables above
     uint64_t *word[GROUP]       # the descriptor or entry to read; NULL: over
-    uint64_t table_ipa[GROUP]   # of the descriptor at level 3
+    uint64_t ipa[GROUP]         # that the entry translates
+    uint64_t protect[GROUP]     # CRSTE_P of the tables above it
     uint64_t desc[GROUP]        # the leaf's; 0: none was found, walk alone
     int shift[GROUP]            # log2 of what it maps
+    unsigned int allowed[GROUP]  # by it
 
 
-# Leaves of one group on their way through stage 2, all for writing or none.
-cdef struct leaves_t:
+# One group of a batch.
+cdef struct group_t:
+    uint64_t at                 # its offset in the stretch
     uint64_t n
-    int lane[GROUP]
-    uint64_t ipa[GROUP]
-    unsigned int allowed[GROUP]
+    const uint64_t *va
+    const uint8_t *access
+    uint64_t step               # of `access`: 0 or 1
+    uint64_t *pa
+    uint32_t *status
 
 
-# --- stage 2 of a group ---------------------------------------------------------------------
+# --- one address -----------------------------------------------------------------------------
 
-cdef inline void stage2_group(section_t *s, bint write, const uint64_t *ipa, uint64_t *pa,
-                              uint16_t *pic, uint64_t n) noexcept nogil:
-    if in_one_segment(ipa, n):
-        one_segment(s.asce, write, ipa, pa, pic, n)
-        return
-    any_segments(s.asce, &s.tables, write, ipa, pa, pic, n)
+cdef inline int kind(const group_t *b, uint64_t k) noexcept nogil:
+    return b.access[k * b.step]
 
 
-# --- groups in one last-level table ---------------------------------------------------------
+cdef inline void count_fault(section_t *s, uint32_t status) noexcept nogil:
+    if status & STATUS_STAGE_1:
+        s.counters[TWO_COUNTER_STAGE1_FAULTS] += 1
+    else:
+        s.counters[TWO_COUNTER_STAGE2_FAULTS] += 1
+
+
+cdef void walk_alone(section_t *s, group_t *b, uint64_t k) noexcept nogil:
+    """Walk one address, whatever becomes of it."""
+    cdef two_walk_t w
+    two_walk(s.two, s.asce, b.va[k], s.two.regime.el, kind(b, k), &w)
+    b.pa[k] = w.pa if w.status == 0 else 0
+    b.status[k] = w.status
+    s.counters[TWO_COUNTER_WALKS] += 1
+    if w.status & STATUS_STAGE_2 and s.two.faults:
+        s.missing[s.n_missing] = <uint16_t>(b.at + k)
+        s.n_missing += 1
+    elif w.status:
+        count_fault(s, w.status)
+
+
+cdef void group_alone(section_t *s, group_t *b) noexcept nogil:
+    """Any group, one walk after another."""
+    cdef uint64_t i
+    for i in range(b.n):
+        walk_alone(s, b, i)
+
+
+# --- what a leaf allows ----------------------------------------------------------------------
+
+cdef unsigned int judge(two_t *two, const s1_half_t *half, uint64_t desc,
+                        uint64_t limits) noexcept nogil:
+    """The accesses a leaf lets through with nothing to update."""
+    cdef s1_walk_t w
+    cdef unsigned int free
+    w.half = half
+    w.desc = desc
+    w.limits = limits
+    if not desc & S1_AF and (two.faults or not two.regime.ha):
+        return 0
+    free = s1_allowance(&two.regime, &w)
+    if two.faults and s1_updated(&two.regime, &w, ACCESS_WRITE) != desc:
+        free &= ~WRITES
+    return free
+
+
+cdef inline unsigned int free_accesses(section_t *s, const s1_half_t *half, uint64_t desc,
+                                       uint64_t limits) noexcept nogil:
+    """The same, from memory where a leaf of that kind has been met."""
+    cdef uint64_t bits = desc & ~S1_ADDRESS
+    cdef kind_t *known = &s.kinds[(bits >> 6 ^ bits >> 51 ^ limits >> 59) & (KINDS - 1)]
+    limits &= TABLE_LIMITS
+    if unlikely(known.bits != bits or known.limits != limits):
+        known.bits = bits
+        known.limits = limits
+        known.free = judge(s.two, half, desc, limits)
+    return known.free
+
+
+# --- groups in one last-level table ----------------------------------------------------------
 
 cdef inline uint64_t piece_key(const s1_half_t *half, int level, uint64_t va) noexcept nogil:
     """The address bits above one page of a table at `level`."""
@@ -159,35 +221,74 @@ cdef bint leaf_table(section_t *s, uint64_t va, int el) noexcept nogil:
     return False
 
 
-# --- unrelated addresses --------------------------------------------------------------------
-
-cdef unsigned int judge(two_t *two, const s1_half_t *half, uint64_t desc,
-                        uint64_t limits) noexcept nogil:
-    """The accesses a leaf lets through with nothing to update."""
-    cdef s1_walk_t w
-    cdef unsigned int free
-    w.half = half
-    w.desc = desc
-    w.limits = limits
-    if not desc & S1_AF and (two.faults or not two.regime.ha):
-        return 0
-    free = s1_allowance(&two.regime, &w)
-    if two.faults and s1_updated(&two.regime, &w, ACCESS_WRITE) != desc:
-        free &= ~WRITES
-    return free
+cdef inline bint usual_tables(const s1_regime_t *r, uint64_t va) noexcept nogil:
+    """Pages of 4 KiB, 48-bit addresses, little-endian."""
+    cdef const s1_half_t *half = &r.half[va >> 55 & 1]
+    return half.form == S1_FORM_48 and half.page_shift == <int>PAGE_SHIFT and not r.big_endian
 
 
-cdef inline unsigned int free_accesses(section_t *s, const s1_half_t *half, uint64_t desc,
-                                       uint64_t limits) noexcept nogil:
-    """The same, from memory where a leaf of that kind has been met."""
-    cdef uint64_t bits = desc & ~S1_ADDRESS
-    cdef kind_t *known = &s.kinds[(bits >> 6 ^ bits >> 51 ^ limits >> 59) & (KINDS - 1)]
-    limits &= TABLE_LIMITS
-    if unlikely(known.bits != bits or known.limits != limits):
-        known.bits = bits
-        known.limits = limits
-        known.free = judge(s.two, half, desc, limits)
-    return known.free
+cdef inline bint neighbours(section_t *s, const group_t *b, bint usual,
+                            uint64_t *ipa) noexcept nogil:
+    """Stage 1 of addresses under one page of a last-level table; False if one is refused.
+
+    `usual` is what `usual_tables` says: most tables get a loop without a question.
+    """
+    cdef const s1_regime_t *r = &s.two.regime
+    cdef const s1_half_t *half = &r.half[b.va[0] >> 55 & 1]
+    cdef const uint64_t *va = b.va
+    cdef const uint64_t *table = s.leaf.table
+    cdef uint64_t i, desc, frame, used = 0
+    cdef uint64_t good = ~<uint64_t>0      # which no descriptor is without its address
+    cdef int page_shift = <int>PAGE_SHIFT if usual else half.page_shift
+    cdef uint64_t offset = (<uint64_t>1 << page_shift) - 1
+    cdef int bit = s1_allow_bit(kind(b, 0), r.el, r.pan)
+    for i in range(b.n):
+        desc = load(table + (va[i] >> page_shift & ((1 << PIECE_BITS) - 1)))
+        desc = le64(desc) if usual else descriptor(r, desc)
+        # Most neighbours differ in their address alone.
+        if unlikely((desc & ~S1_ADDRESS) != good):
+            if (desc & (S1_VALID | S1_TABLE)) != (S1_VALID | S1_TABLE) or (
+                    not free_accesses(s, half, desc, s.leaf.limits) >> bit & 1):
+                return False
+            good = desc & ~S1_ADDRESS
+        frame = (desc & S1_ADDRESS if usual else s1_address(half, desc)) & ~offset
+        used |= frame
+        ipa[i] = frame | (va[i] & offset)
+    return used & half.excess == 0
+
+
+cdef void group_together(section_t *s, group_t *b) noexcept nogil:
+    """A group under one page of a last-level table, which `leaf_table` has found."""
+    cdef uint64_t ipa[GROUP]
+    cdef uint16_t pic[GROUP]
+    cdef bint write = kind(b, 0) == ACCESS_WRITE
+    cdef uint64_t i, refused = 0
+    cdef bint found
+    if usual_tables(&s.two.regime, b.va[0]):
+        found = neighbours(s, b, True, ipa)
+    else:
+        found = neighbours(s, b, False, ipa)
+    if not found:
+        group_alone(s, b)
+        return
+    if in_one_segment(ipa, b.n):
+        one_segment(s.asce, write, ipa, b.pa, pic, b.n)
+    else:
+        any_segments(s.asce, &s.tables, write, ipa, b.pa, pic, b.n)
+    for i in range(b.n):
+        b.status[i] = 0
+        refused += pic[i] != 0
+    s.counters[TWO_COUNTER_TABLE_HITS] += b.n - refused
+    if unlikely(refused):
+        for i in range(b.n):
+            if pic[i]:
+                walk_alone(s, b, i)
+
+
+# --- unrelated addresses ---------------------------------------------------------------------
+
+# Stands for an entry that need not be read.
+cdef uint64_t walk_ends_here = 0
 
 
 cdef inline void note_table(section_t *s, uint64_t ipa) noexcept nogil:
@@ -217,9 +318,9 @@ cdef bint find_piece(section_t *s, uint64_t va, uint64_t key, piece_t *piece) no
 cdef inline void ask_for_entry(section_t *s, lanes_t *lanes, uint64_t i) noexcept nogil:
     """Ask for the page-table entry of the frame the level-3 table of a lane is in."""
     cdef dat_walk_t walk
-    cdef int rc = dat_walk_cached(s.asce, lanes.table_ipa[i], &s.tables, &walk)
+    cdef int rc = dat_walk_cached(s.asce, lanes.ipa[i], &s.tables, &walk)
     lanes.word[i] = walk.ptep
-    note_table(s, lanes.table_ipa[i])
+    note_table(s, lanes.ipa[i])
     if likely(walk.ptep != NULL):
         prefetch(walk.ptep)
     elif rc == 0:
@@ -227,186 +328,145 @@ cdef inline void ask_for_entry(section_t *s, lanes_t *lanes, uint64_t i) noexcep
         lanes.word[i] = &walk_ends_here
 
 
-# Stands for an entry that need not be read.
-cdef uint64_t walk_ends_here = 0
-
-
-cdef void scattered(section_t *s, lanes_t *lanes, const uint64_t *va, int el) noexcept nogil:
-    """Stage 1 of unrelated addresses as far as their leaves; what they allow is left open."""
+cdef void ask_for_leaves(section_t *s, lanes_t *lanes, const uint64_t *va) noexcept nogil:
+    """Stage 1 of unrelated addresses as far as their last descriptors: asked for (`word`), or,
+    where a level-2 table has them, read (`desc`)."""
     cdef const s1_regime_t *r = &s.two.regime
-    cdef const s1_half_t *half
+    cdef s1_half_t half = lanes.half[0]     # a copy, which no store below can change
+    cdef bint high = lanes.half == &r.half[1]
+    cdef uint64_t n = lanes.n, level_3_index = (<uint64_t>1 << half.stride) - 1
+    cdef uint64_t page_mask = ~<uint64_t>0 << half.page_shift
+    cdef int shift = half.page_shift + half.stride
     cdef piece_t *piece
     cdef uint64_t i, key, desc, address, pa
-    cdef int high, shift
-    for i in range(lanes.n):
+    for i in range(n):
         lanes.word[i] = NULL
         lanes.desc[i] = 0
-        address = va[lanes.index[i]]
-        high = <int>(address >> 55 & 1)
-        half = &r.half[high]
-        address = s1_untagged(address, half.tbi)
+        address = s1_untagged(va[lanes.index[i]], half.tbi)
         lanes.va[i] = address
-        if unlikely((address ^ (<uint64_t>0 - <uint64_t>high)) & half.same or half.fsc >= 0
-                    or (el == 0 and half.fsc_el0 >= 0)):
+        if unlikely((address ^ (<uint64_t>0 - <uint64_t>high)) & half.same):
             continue
         if unlikely(half.level > 2):
             lanes.limits[i] = 0
-            lanes.table_ipa[i] = half.base + ((address >> half.page_shift & half.index) << 3)
+            lanes.ipa[i] = half.base + ((address >> half.page_shift & half.index) << 3)
             ask_for_entry(s, lanes, i)
             continue
-        key = piece_key(half, 2, address)
+        key = address >> (shift + PIECE_BITS) << 1 | 1
         piece = &s.pieces[(key >> 1) & (PIECES - 1)]
         if unlikely(piece.key != key) and not find_piece(s, address, key, piece):
             continue
-        shift = half.page_shift + half.stride
         lanes.limits[i] = piece.limits
         lanes.word[i] = piece.table + (address >> shift & ((1 << PIECE_BITS) - 1))
         prefetch(lanes.word[i])
     # Level 2: a table, or a block.
-    for i in range(lanes.n):
-        half = &r.half[lanes.va[i] >> 55 & 1]
-        if lanes.word[i] == NULL or half.level > 2:
+    for i in range(n if half.level <= 2 else 0):
+        if unlikely(lanes.word[i] == NULL):
             continue
         desc = descriptor(r, load(lanes.word[i]))
         lanes.word[i] = NULL
         if unlikely((desc & (S1_VALID | S1_TABLE)) != (S1_VALID | S1_TABLE)):
             if desc & S1_VALID:
                 lanes.desc[i] = desc
-                lanes.shift[i] = half.page_shift + half.stride
+                lanes.shift[i] = shift
             continue
-        address = s1_address(half, desc) & ~<uint64_t>0 << half.page_shift
+        address = s1_address(&half, desc) & page_mask
         if unlikely(address & half.excess):
             continue
         if not half.hpd:
             lanes.limits[i] |= desc
-        lanes.table_ipa[i] = address | (
-            lanes.va[i] >> half.page_shift & ((<uint64_t>1 << half.stride) - 1)) << 3
+        lanes.ipa[i] = address | (lanes.va[i] >> half.page_shift & level_3_index) << 3
         ask_for_entry(s, lanes, i)
     # The frame of the level-3 table.
-    for i in range(lanes.n):
-        if lanes.word[i] == NULL:
+    for i in range(n):
+        if unlikely(lanes.word[i] == NULL):
             continue
         if likely(lanes.word[i] != &walk_ends_here):
-            if unlikely(pte_translate(load_entry(lanes.word[i]), lanes.table_ipa[i], 0, False,
-                                      &pa)):
+            if unlikely(pte_translate(load_entry(lanes.word[i]), lanes.ipa[i], 0, False, &pa)):
                 lanes.word[i] = NULL
                 continue
-        elif stage2_cached(s.asce, &s.tables, lanes.table_ipa[i], &pa):
+        elif stage2_cached(s.asce, &s.tables, lanes.ipa[i], &pa):
             lanes.word[i] = NULL
             continue
         lanes.word[i] = <uint64_t *><uintptr_t>pa
         prefetch(lanes.word[i])
-    # Level 3.
-    for i in range(lanes.n):
-        if lanes.word[i] == NULL:
-            continue
-        desc = descriptor(r, load(lanes.word[i]))
-        if likely((desc & (S1_VALID | S1_TABLE)) == (S1_VALID | S1_TABLE)):
-            lanes.desc[i] = desc
-            lanes.shift[i] = r.half[lanes.va[i] >> 55 & 1].page_shift
 
 
-# --- one group ------------------------------------------------------------------------------
-
-cdef void walk_alone(section_t *s, uint64_t at, uint64_t va, int access, uint64_t *pa,
-                     uint32_t *status) noexcept nogil:
-    """Walk one address, whatever becomes of it; `at` is its offset in the stretch."""
-    cdef two_walk_t w
-    two_walk(s.two, s.asce, va, s.two.regime.el, access, &w)
-    pa[0] = w.pa if w.status == 0 else 0
-    status[0] = w.status
-    s.counters[TWO_COUNTER_WALKS] += 1
-    if w.status & STATUS_STAGE_2 and s.two.faults:
-        s.missing[s.n_missing] = <uint16_t>at
-        s.n_missing += 1
-    elif w.status:
-        count_fault(s, w.status)
-
-
-cdef inline void count_fault(section_t *s, uint32_t status) noexcept nogil:
-    if status & STATUS_STAGE_1:
-        s.counters[TWO_COUNTER_STAGE1_FAULTS] += 1
-    else:
-        s.counters[TWO_COUNTER_STAGE2_FAULTS] += 1
-
-
-cdef bint neighbours(section_t *s, const uint64_t *va, int bit, uint64_t *ipa,
-                     uint64_t n) noexcept nogil:
-    """Stage 1 of addresses under one page of a last-level table; False if one is refused."""
-    cdef const s1_regime_t *r = &s.two.regime
-    cdef const s1_half_t *half = &r.half[va[0] >> 55 & 1]
-    cdef uint64_t i, desc, frame
-    cdef uint64_t good = ~<uint64_t>0      # which no descriptor is without its address
-    cdef uint64_t offset = (<uint64_t>1 << half.page_shift) - 1
-    cdef int shift = half.page_shift
-    for i in range(n):
-        desc = descriptor(r, load(s.leaf.table + (va[i] >> shift & ((1 << PIECE_BITS) - 1))))
-        # Most neighbours differ in their address alone.
-        if unlikely((desc & ~S1_ADDRESS) != good):
-            if (desc & (S1_VALID | S1_TABLE)) != (S1_VALID | S1_TABLE) or (
-                    not free_accesses(s, half, desc, s.leaf.limits) >> bit & 1):
-                return False
-            good = desc & ~S1_ADDRESS
-        frame = s1_address(half, desc) & ~offset
-        if unlikely(frame & half.excess):
-            return False
-        ipa[i] = frame | (va[i] & offset)
-    return True
-
-
-cdef void group_together(section_t *s, uint64_t at, const uint64_t *va, int access, uint64_t *pa,
-                         uint32_t *status, uint64_t n) noexcept nogil:
-    """A group under one page of a last-level table, which `leaf_table` has found."""
-    cdef uint64_t ipa[GROUP]
-    cdef uint16_t pic[GROUP]
-    cdef uint64_t i, refused = 0
-    if not neighbours(s, va, s1_allow_bit(access, s.two.regime.el, s.two.regime.pan), ipa, n):
-        for i in range(n):
-            walk_alone(s, at + i, va[i], access, &pa[i], &status[i])
-        return
-    stage2_group(s, access == ACCESS_WRITE, ipa, pa, pic, n)
-    for i in range(n):
-        status[i] = 0
-        refused += pic[i] != 0
-    s.counters[TWO_COUNTER_TABLE_HITS] += n - refused
-    if unlikely(refused):
-        for i in range(n):
-            if pic[i]:
-                walk_alone(s, at + i, va[i], access, &pa[i], &status[i])
-
-
-cdef inline int kind(const uint8_t *access, uint64_t step, uint64_t i) noexcept nogil:
-    return access[i * step]
-
-
-cdef void finish_leaves(section_t *s, lanes_t *lanes, leaves_t *leaves, bint write, bint fills,
-                        uint64_t at, const uint64_t *va, const uint8_t *access, uint64_t step,
-                        uint64_t *pa, uint32_t *status) noexcept nogil:
-    """Stage 2 of leaves, and their TLB entries if it `fills`."""
-    cdef uint64_t hosts[GROUP]
-    cdef uint16_t pic[GROUP]
-    cdef uint64_t i, asid
+cdef inline void finish_lane(section_t *s, lanes_t *lanes, uint64_t i, group_t *b, bint fills,
+                             uint64_t pa) noexcept nogil:
+    """A lane has arrived; enter it in the TLB if it `fills`."""
+    cdef int k = lanes.index[i]
     cdef unsigned int allowed
-    cdef const s1_half_t *half
-    cdef int lane, k
-    stage2_group(s, write, leaves.ipa, hosts, pic, leaves.n)
-    for i in range(leaves.n):
-        lane = leaves.lane[i]
-        k = lanes.index[lane]
-        if unlikely(pic[i]):
-            walk_alone(s, at + k, va[k], kind(access, step, k), &pa[k], &status[k])
-            continue
-        pa[k] = hosts[i]
-        status[k] = 0
-        s.counters[TWO_COUNTER_WALKS] += 1
-        if fills:
-            half = &s.two.regime.half[lanes.va[lane] >> 55 & 1]
-            asid = half.asid if lanes.desc[lane] & S1_NG else <uint64_t>GLOBAL_ASID
-            # A read has not asked whether stage 2 would let it write.
-            allowed = leaves.allowed[i] if write else leaves.allowed[i] & ~WRITES
-            tlb_fill(s.tlb, lanes.va[lane], asid, leaves.ipa[i], hosts[i], lanes.shift[lane],
-                     allowed)
+    b.pa[k] = pa
+    b.status[k] = 0
+    s.counters[TWO_COUNTER_WALKS] += 1
+    if not fills:
+        return
+    allowed = lanes.allowed[i]
+    if kind(b, k) != ACCESS_WRITE:
+        # A read has not asked whether stage 2 would let it write.
+        allowed &= ~WRITES
+    tlb_fill(s.tlb, lanes.va[i],
+             lanes.half.asid if lanes.desc[i] & S1_NG else <uint64_t>GLOBAL_ASID,
+             lanes.ipa[i], pa, lanes.shift[i], allowed)
 
+
+cdef void ask_for_frames(section_t *s, lanes_t *lanes, group_t *b, bint fills) noexcept nogil:
+    """Judge the leaves, and ask for the page-table entries of the frames they map."""
+    cdef const s1_regime_t *r = &s.two.regime
+    cdef s1_half_t half = lanes.half[0]
+    cdef uint64_t i, desc, block, address, ipa, pa
+    cdef unsigned int allowed
+    cdef dat_walk_t walk
+    cdef int access, k, rc
+    for i in range(lanes.n):
+        k = lanes.index[i]
+        access = kind(b, k)
+        desc = lanes.desc[i]
+        if likely(lanes.word[i] != NULL):
+            desc = descriptor(r, load(lanes.word[i]))
+            if unlikely((desc & (S1_VALID | S1_TABLE)) != (S1_VALID | S1_TABLE)):
+                desc = 0
+            lanes.desc[i] = desc
+            lanes.shift[i] = half.page_shift
+            lanes.word[i] = NULL
+        if likely(desc != 0):
+            block = (<uint64_t>1 << lanes.shift[i]) - 1
+            address = s1_address(&half, desc) & ~block
+            allowed = free_accesses(s, lanes.half, desc, lanes.limits[i])
+            if likely(allowed >> s1_allow_bit(access, r.el, r.pan) & 1
+                      and not address & half.excess):
+                ipa = address | (lanes.va[i] & block)
+                rc = dat_walk_cached(s.asce, ipa, &s.tables, &walk)
+                lanes.ipa[i] = ipa
+                lanes.protect[i] = walk.protect
+                lanes.allowed[i] = allowed
+                if likely(walk.ptep != NULL):
+                    lanes.word[i] = walk.ptep
+                    prefetch(walk.ptep)
+                    continue
+                if rc == 0 and leaf_translate(walk.crste, ipa, walk.protect,
+                                              access == ACCESS_WRITE, &pa) == 0:
+                    finish_lane(s, lanes, i, b, fills, pa)
+                    continue
+        walk_alone(s, b, k)
+
+
+cdef void finish_lanes(section_t *s, lanes_t *lanes, group_t *b, bint fills) noexcept nogil:
+    """Read the page-table entries, which have come by now."""
+    cdef uint64_t i, pte, pa
+    cdef bint write
+    for i in range(lanes.n):
+        if unlikely(lanes.word[i] == NULL):
+            continue
+        pte = load(lanes.word[i])
+        write = kind(b, lanes.index[i]) == ACCESS_WRITE
+        if unlikely(pte_translate(pte, lanes.ipa[i], lanes.protect[i], write, &pa)):
+            walk_alone(s, b, lanes.index[i])
+        else:
+            finish_lane(s, lanes, i, b, fills, pa)
+
+
+# --- any group -------------------------------------------------------------------------------
 
 cdef inline bint worth_asking(section_t *s, uint64_t at) noexcept nogil:
     """The TLB helps in this stretch: looking up and filling in vain costs a walk's half."""
@@ -414,8 +474,7 @@ cdef inline bint worth_asking(section_t *s, uint64_t at) noexcept nogil:
         s.asked < TRIAL or 8 * s.hits >= s.asked or at & (SAMPLE - 1) == 0)
 
 
-cdef uint64_t ask_tlb(section_t *s, const uint64_t *va, const uint8_t *access, uint64_t step,
-                      uint64_t *pa, uint32_t *status, uint64_t n, int *missed) noexcept nogil:
+cdef uint64_t ask_tlb(section_t *s, const group_t *b, int *missed) noexcept nogil:
     """Translate what the TLB knows; the rest is listed in `missed`."""
     cdef const s1_regime_t *r = &s.two.regime
     cdef const s1_half_t *half
@@ -424,105 +483,79 @@ cdef uint64_t ask_tlb(section_t *s, const uint64_t *va, const uint8_t *access, u
     cdef int bits[3]
     for i in range(3):
         bits[i] = s1_allow_bit(<int>i, r.el, r.pan)
-    for i in range(n):
-        half = &r.half[va[i] >> 55 & 1]
-        untagged = s1_untagged(va[i], half.tbi)
-        entry = tlb_find(s.tlb, untagged, half.asid, bits[kind(access, step, i)])
+    for i in range(b.n):
+        half = &r.half[b.va[i] >> 55 & 1]
+        untagged = s1_untagged(b.va[i], half.tbi)
+        entry = tlb_find(s.tlb, untagged, half.asid, bits[kind(b, i)])
         if likely(entry != NULL):
-            pa[i] = tlb_host(entry, untagged)
-            status[i] = 0
+            b.pa[i] = tlb_host(entry, untagged)
+            b.status[i] = 0
         else:
             missed[misses] = <int>i
             misses += 1
-    s.asked += n
-    s.hits += n - misses
-    s.counters[TWO_COUNTER_TLB_HITS] += n - misses
+    s.asked += b.n
+    s.hits += b.n - misses
+    s.counters[TWO_COUNTER_TLB_HITS] += b.n - misses
     return misses
 
 
-cdef void group_apart(section_t *s, uint64_t at, const uint64_t *va, const uint8_t *access,
-                      uint64_t step, uint64_t *pa, uint32_t *status, uint64_t n) noexcept nogil:
-    """Any group, stage 1 being on."""
+cdef void group_apart(section_t *s, group_t *b) noexcept nogil:
+    """Any group, stage 1 being on: what the TLB does not know, one half after the other."""
     cdef const s1_regime_t *r = &s.two.regime
-    cdef const s1_half_t *half
     cdef lanes_t lanes
-    cdef leaves_t leaves[2]     # read or fetched, and written
-    cdef leaves_t *mine
-    cdef uint64_t i, desc, address, block
-    cdef unsigned int allowed
-    cdef int access_of, write, k
-    cdef bint asks = worth_asking(s, at)
+    cdef int left[GROUP]
+    cdef uint64_t i, high, n = b.n
+    cdef bint asks = worth_asking(s, b.at)
     if asks:
-        lanes.n = ask_tlb(s, va, access, step, pa, status, n, lanes.index)
-        if lanes.n == 0:
-            return
+        n = ask_tlb(s, b, left)
     else:
-        lanes.n = n
         for i in range(n):
-            lanes.index[i] = <int>i
-    scattered(s, &lanes, va, r.el)
-    leaves[0].n = leaves[1].n = 0
-    for i in range(lanes.n):
-        k = lanes.index[i]
-        access_of = kind(access, step, k)
-        half = &r.half[lanes.va[i] >> 55 & 1]
-        desc = lanes.desc[i]
-        if likely(desc != 0):
-            block = (<uint64_t>1 << lanes.shift[i]) - 1
-            address = s1_address(half, desc) & ~block
-            allowed = free_accesses(s, half, desc, lanes.limits[i])
-            if likely(allowed >> s1_allow_bit(access_of, r.el, r.pan) & 1
-                      and not address & half.excess):
-                write = access_of == ACCESS_WRITE
-                mine = &leaves[write]
-                mine.lane[mine.n] = <int>i
-                mine.ipa[mine.n] = address | (lanes.va[i] & block)
-                mine.allowed[mine.n] = allowed
-                mine.n += 1
-                continue
-        walk_alone(s, at + k, va[k], access_of, &pa[k], &status[k])
-    for write in range(2):
-        if leaves[write].n:
-            finish_leaves(s, &lanes, &leaves[write], write, asks, at, va, access, step, pa, status)
+            left[i] = <int>i
+    for high in range(2 if n else 0):
+        lanes.half = &r.half[high]
+        lanes.n = 0
+        for i in range(n):
+            lanes.index[lanes.n] = left[i]
+            lanes.n += (b.va[left[i]] >> 55 & 1) == high
+        if lanes.n == 0:
+            continue
+        if unlikely(lanes.half.fsc >= 0 or (r.el == 0 and lanes.half.fsc_el0 >= 0)):
+            for i in range(lanes.n):
+                walk_alone(s, b, lanes.index[i])
+            continue
+        ask_for_leaves(s, &lanes, b.va)
+        ask_for_frames(s, &lanes, b, asks)
+        finish_lanes(s, &lanes, b, asks)
 
 
-cdef void group_flat(section_t *s, uint64_t at, const uint64_t *va, const uint8_t *access,
-                     uint64_t step, uint64_t *pa, uint32_t *status, uint64_t n) noexcept nogil:
-    """Any group, stage 1 being off."""
+cdef inline bint one_kind(const group_t *b) noexcept nogil:
     cdef uint64_t i
-    for i in range(n):
-        walk_alone(s, at + i, va[i], kind(access, step, i), &pa[i], &status[i])
-
-
-cdef inline bint one_kind(const uint8_t *access, uint64_t step, uint64_t n) noexcept nogil:
-    cdef uint64_t i
-    for i in range(1, n if step else 1):
-        if access[i] != access[0]:
+    for i in range(1, b.n if b.step else 1):
+        if b.access[i] != b.access[0]:
             return False
     return True
 
 
-cdef void group(section_t *s, uint64_t at, const uint64_t *va, const uint8_t *access,
-                uint64_t step, uint64_t *pa, uint32_t *status, uint64_t n) noexcept nogil:
+cdef void group(section_t *s, group_t *b) noexcept nogil:
     cdef const s1_regime_t *r = &s.two.regime
-    cdef const s1_half_t *half
+    cdef const uint64_t *va = b.va
+    cdef const s1_half_t *half = &r.half[va[0] >> 55 & 1]
     cdef uint64_t i, apart = 0
     if not s.tables_ready:
         walk_cache_clear(&s.tables)
         memset(s.pieces, 0, sizeof(s.pieces))
         memset(s.kinds, 0, sizeof(s.kinds))
         s.tables_ready = True
-    s.counters[TWO_COUNTER_LOOKUPS] += n
-    for i in range(1, n):
+    s.counters[TWO_COUNTER_LOOKUPS] += b.n
+    for i in range(1, b.n):
         apart |= va[0] ^ va[i]
-    half = &r.half[va[0] >> 55 & 1]
     if not r.mmu_on:
-        group_flat(s, at, va, access, step, pa, status, n)
-    elif n > 1 and not apart & (half.same | ~<uint64_t>0 << (half.page_shift + PIECE_BITS)) and (
-            one_kind(access, step, n)) and leaf_table(s, va[0], r.el):
-        group_together(s, at, va, access[0], pa, status, n)
+        group_alone(s, b)
+    elif b.n > 1 and not apart & (half.same | ~<uint64_t>0 << (half.page_shift + PIECE_BITS)) and (
+            one_kind(b) and leaf_table(s, va[0], r.el)):
+        group_together(s, b)
     else:
-        group_apart(s, at, va, access, step, pa, status, n)
+        group_apart(s, b)
 
 
 # --- what is missing ------------------------------------------------------------------------
@@ -545,7 +578,7 @@ cdef bint resolve(section_t *s, fault_vcpu_t *vcpu, two_batch_t *b, uint64_t at)
         s.asce = load_entry(&two.g.asce)
         for i in range(s.n_missing):
             k = at + s.missing[i]
-            two_walk(two, s.asce, b.va[k], two.regime.el, kind(b.access, b.access_step, k), &w)
+            two_walk(two, s.asce, b.va[k], two.regime.el, b.access[k * b.access_step], &w)
             b.pa[k] = w.pa if w.status == 0 else 0
             b.status[k] = w.status
             if w.status & STATUS_STAGE_2:
@@ -611,17 +644,19 @@ cdef void give_tlb(two_t *two, tlb_t *tlb) noexcept nogil:
 
 
 cdef void two_translate(two_t *two, two_batch_t *b) noexcept nogil:
-    """Translate a batch. With `two.faults` it may stop early for a signal; what is left then has
-    the status its walk had."""
+    """Translate a batch. With `two.faults` it may stop early for a signal."""
     cdef section_t s
     cdef fault_vcpu_t vcpu
-    cdef uint64_t at = 0, done, end, n
+    cdef group_t g
+    cdef uint64_t at = 0, done, end
     cdef unsigned int token
     cdef int i
+    g.step = b.access_step
     s.two = two
     s.tlb = take_tlb(two)
     memset(s.counters, 0, sizeof(s.counters))
     memset(&vcpu, 0, sizeof(vcpu))
+    b.interrupted = False
     while at < b.n:
         end = min(b.n, at + STRETCH)
         s.n_missing = 0
@@ -634,18 +669,19 @@ cdef void two_translate(two_t *two, two_batch_t *b) noexcept nogil:
             tlb_enter(s.tlb, &two.g.shootdowns, &two.flushes)
         done = at
         while done < end:
-            n = min(<uint64_t>GROUP, end - done)
-            group(&s, done - at, b.va + done, b.access + done * b.access_step, b.access_step,
-                  b.pa + done, b.status + done, n)
-            done += n
+            g.at = done - at
+            g.n = min(<uint64_t>GROUP, end - done)
+            g.va = b.va + done
+            g.access = b.access + done * b.access_step
+            g.pa = b.pa + done
+            g.status = b.status + done
+            group(&s, &g)
+            done += g.n
         srcu_read_unlock(&two.g.tlb, token)
-        if s.n_missing and resolve(&s, &vcpu, b, at):
+        b.interrupted = s.n_missing and resolve(&s, &vcpu, b, at)
+        if b.interrupted:
             break
         at = end
-    if at < b.n:
-        for done in range(end, b.n):
-            b.pa[done] = 0
-            b.status[done] = STATUS_STAGE_2
     mmu_cache_drain(&two.g.arena, &vcpu.mc)
     give_tlb(two, s.tlb)
     for i in range(N_TWO_COUNTERS):

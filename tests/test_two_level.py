@@ -1,6 +1,7 @@
 """Two-level translation: what it answers, counts, changes and refuses."""
 
 import pickle
+import signal
 import threading
 
 import numpy as np
@@ -152,6 +153,28 @@ def test_stage_1_off_over_a_synthetic_host():
     assert np.array_equal(pa[:-1], g.translate(np.arange(0, MIB, PAGE, dtype=np.uint64))[0])
     assert not status[:-1].any()
     assert describe_status(status[-1]).pic == gmap.Pic.ADDRESSING
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_signal_ends_an_access_that_waits(step):
+    host = gmap.SyntheticHost()
+    ram = host.map(4 * MIB)
+    g = gmap.Gmap(host)
+    g.set_memory_region(0, 0, 4 * MIB, ram.hva)
+    two = gmap.TwoLevel(gmap.Stage1(sctlr=0), g, fault_in=True)
+
+    def stop(*_):
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with g.invalidating(0, 1024), pytest.raises(InterruptedError):
+            two.translate((np.arange(1024, dtype=np.uint64) << np.uint64(12))[::step])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert not two.translate(np.arange(0, 4 * MIB, PAGE, dtype=np.uint64))[1].any()
 
 
 # --- what the vector form is ------------------------------------------------------------------
