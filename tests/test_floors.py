@@ -62,6 +62,7 @@ FLOORS = {
     "gmap.trace": 4,
     "gmap.bench": 4,
     "gmap.__main__": 5,
+    "gmap._command": 5,
     "gmap.cli": 5,
     "gmap.trace.cli": 5,
     "gmap.trace._progress": 5,

@@ -133,7 +133,7 @@ space.save(sys.argv[1])
 def test_the_same_bytes_in_any_process(tmp_path):
     for name, waste in (("a", "0"), ("b", "30000000")):
         done = subprocess.run(
-            [sys.executable, "-c", BUFFER_PROGRAM, str(tmp_path / name), waste],
+            [sys.executable, "-P", "-c", BUFFER_PROGRAM, str(tmp_path / name), waste],
             capture_output=True,
             text=True,
         )

@@ -5,26 +5,25 @@ written; 2 the command line asks for what is not there. A failure is one line on
 """
 
 import argparse
-import errno
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import numpy as np
 
+from gmap._command import run_command
 from gmap._readable import AddressSpace
 from gmap.dumps._diff import UNKNOWN, Change, diff
 from gmap.dumps._grammar import STAGE2, size_and_unit
 from gmap.dumps._read import FORMATS, is_dump, read_ptdump
 from gmap.dumps._write import NEWEST_REVISION, STYLES, ptdump_lines
-from gmap.errors import ConfigError, DumpFormatError, GmapError
+from gmap.errors import ConfigError, DumpFormatError
 from gmap.layout import Kind, Layout
 from gmap.layout.spec import build, locate_spec, read_spec
 from gmap.snapshot._file import is_snapshot, load
 
-__all__ = ["add_parser", "main", "open_source", "run"]
+__all__ = ["add_parser", "open_source", "run"]
 
 DIFF_SCHEMA: Final = "gmap-diff/1"
 _HEAD_BYTES: Final = 8
@@ -102,23 +101,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what the command line asks for; the exit code."""
     act: Callable[[argparse.Namespace], int] = args.act
-    try:
-        return act(args)
-    except ConfigError as error:
-        return _fail(args.command, str(error), 2)
-    except GmapError as error:
-        return _fail(args.command, str(error), 1)
-    except BrokenPipeError:
-        raise  # the reader has seen enough: the caller sees to it
-    except OSError as error:
-        missing = error.errno in (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EACCES)
-        message = f"{error.filename or 'error'}: {error.strerror or error}"
-        return _fail(args.command, message, 2 if missing else 1)
-
-
-def _fail(command: str, message: str, code: int) -> int:
-    print(f"gmap {command}: {' '.join(message.split())}", file=sys.stderr)
-    return code
+    return run_command(args.command, lambda: act(args))
 
 
 def open_source(path: str) -> AddressSpace | Layout:
@@ -255,14 +238,3 @@ def _side(fields: dict[str, Any]) -> str:
         letters = zip(_FLAGS, "RWXYD", strict=True)
         text += " " + "".join(letter if fields[flag] else "-" for flag, letter in letters)
     return text
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `gmap dump` or `gmap diff` by itself; the exit code."""
-    parser = argparse.ArgumentParser(prog="gmap")
-    add_parser(parser.add_subparsers(dest="command", required=True))
-    try:
-        return run(parser.parse_args(argv))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0

@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import sys
 from typing import Any
 
 from gmap import Access, AddressSpace, Explanation, Stage1, TwoLevel
+from gmap._command import fail, run_command
 from gmap.dumps.cli import open_source
-from gmap.errors import ConfigError, GmapError
+from gmap.errors import ConfigError
 from gmap.explaining._guest import GuestImage, MemoryImage
 
 __all__ = ["add_parser"]
@@ -54,21 +54,17 @@ def _number(text: str) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    return run_command("explain", lambda: _tell(args), asked_wrongly=())
+
+
+def _tell(args: argparse.Namespace) -> int:
     given = {name: getattr(args, name) for name in _REGISTERS if getattr(args, name) is not None}
     if bool(args.memory) == bool(args.source):
-        print("gmap explain: give a snapshot or spec, or --memory FILE@IPA", file=sys.stderr)
-        return 2
+        return fail("explain", "give a snapshot or spec, or --memory FILE@IPA", 2)
     if given and not args.memory:
-        print(
-            f"gmap explain: --{next(iter(given))} needs the guest's tables: give --memory FILE@IPA",
-            file=sys.stderr,
-        )
-        return 2
-    try:
-        story = _explain(args, given)
-    except (GmapError, OSError) as error:
-        print(f"gmap explain: {error}", file=sys.stderr)
-        return 1
+        register = next(iter(given))
+        return fail("explain", f"--{register} needs the guest's tables: give --memory FILE@IPA", 2)
+    story = _explain(args, given)
     print(json.dumps(story.to_dict(), indent=2) if args.json else story)
     return int(story.status != 0)
 

@@ -16,7 +16,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gmap.errors import ConfigError, GmapError
+from gmap._command import run_command
+from gmap.errors import ConfigError
 from gmap.models._config import Model
 from gmap.models._errors import ModelDependencyError
 from gmap.models._presets import PRESETS, presets
@@ -75,31 +76,25 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the command line asks for; the exit code."""
-    try:
-        if args.trace is None:
-            _list_models(as_json=args.json)
-            return 0
-        result = _replay(args)
-        if args.perfetto is not None:
-            result.write_perfetto(args.perfetto)
-    except (ConfigError, ModelDependencyError, TraceDependencyError) as error:
-        return _fail(str(error), 2)
-    except GmapError as error:
-        return _fail(str(error), 1)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        return _fail(f"{error.filename or 'error'}: {error.strerror or error}", 2)
+    return run_command(
+        "replay",
+        lambda: _run(args),
+        asked_wrongly=(ConfigError, ModelDependencyError, TraceDependencyError),
+    )
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.trace is None:
+        _list_models(as_json=args.json)
+        return 0
+    result = _replay(args)
+    if args.perfetto is not None:
+        result.write_perfetto(args.perfetto)
     if args.json:
         print(json.dumps({"trace": args.trace, **result.to_dict()}, indent=2))
     else:
         _print(args.trace, result)
     return 0
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"gmap replay: {' '.join(message.split())}", file=sys.stderr)
-    return code
 
 
 def _replay(args: argparse.Namespace) -> Replay:

@@ -8,17 +8,19 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from gmap.errors import ConfigError, GmapError
+from gmap._command import fail, run_command
+from gmap.errors import ConfigError
 from gmap.layout.spec import SpecError, bundled_specs, parse_bytes
 from gmap.profiling._compare import Comparison, compare
 from gmap.profiling._export import need
 from gmap.profiling._profile import Profile, profile
 
-__all__ = ["add_parser", "main", "run"]
+__all__ = ["add_parser", "run"]
 
 LIST_SCHEMA = "gmap-profile-list/1"
 
@@ -79,30 +81,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the command line asks for; the exit code."""
-    try:
-        if args.list:
-            return _list(as_json=args.json)
-        if args.layout is None:
-            return _fail("no layout: name a file or a bundled spec, or use --list", 2)
-        return _run(args)
-    except SpecError as error:
-        return _fail(str(error), 1)
-    except ConfigError as error:
-        return _fail(str(error), 2)
-    except GmapError as error:
-        return _fail(str(error), 1)
-    except BrokenPipeError:
-        # Whoever read the output has seen enough. Python would complain again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        return _fail(f"{error.filename or 'error'}: {error.strerror or error}", 2)
+    return run_command("profile", lambda: _run(args), malformed=(SpecError,))
 
 
-def _fail(message: str, code: int) -> int:
-    line = " ".join(message.split())
-    print(f"gmap profile: {line}", file=sys.stderr)
-    return code
+_fail = partial(fail, "profile")
 
 
 def _list(*, as_json: bool) -> int:
@@ -116,6 +98,10 @@ def _list(*, as_json: bool) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.list:
+        return _list(as_json=args.json)
+    if args.layout is None:
+        return _fail("no layout: name a file or a bundled spec, or use --list", 2)
     if args.other is not None and (args.parquet or args.png or args.svg):
         return _fail("--parquet, --png and --svg are for one layout: profile each by itself", 2)
     _check_outputs(args)
@@ -196,10 +182,3 @@ def _progress(name: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"{name}: touching pages", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `gmap profile` by itself; the exit code."""
-    parser = argparse.ArgumentParser(prog="gmap")
-    add_parser(parser.add_subparsers(required=True))
-    return run(parser.parse_args(argv))

@@ -11,12 +11,14 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
-from gmap.errors import ConfigError, GmapError, TraceFormatError
+from gmap._command import fail, run_command
+from gmap.errors import ConfigError, TraceFormatError
 from gmap.trace._bundled import bundled, locate
 from gmap.trace._convert import Meter, convert, next_token
 from gmap.trace._errors import RecordError, TraceDependencyError, TraceWriteError
@@ -27,7 +29,7 @@ from gmap.trace._progress import reading_shown
 from gmap.trace._record import MAX_RECORDS, Progress, Recording, record
 from gmap.trace._summary import Summary
 
-__all__ = ["add_parser", "main", "run"]
+__all__ = ["add_parser", "run"]
 
 INFO_SCHEMA = "gmap-trace-info/1"
 LIST_SCHEMA = "gmap-trace-list/1"
@@ -203,26 +205,15 @@ def run(args: argparse.Namespace) -> int:
     """Do what the command line asks for; the exit code."""
     commands = {"record": _run_record, "info": _run_info, "convert": _run_convert}
     command: Callable[[argparse.Namespace], int] = commands[args.trace_command]
-    try:
-        return command(args)
-    except (TraceFormatError, TraceWriteError) as error:
-        return _fail(str(error), 1)
-    except (RecordError, TraceDependencyError, ConfigError) as error:
-        return _fail(str(error), 2)
-    except GmapError as error:
-        return _fail(str(error), 1)
-    except BrokenPipeError:
-        # Whoever read the output has seen enough. Python would complain again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        return _fail(f"{error.filename or 'error'}: {error.strerror or error}", 2)
+    return run_command(
+        "trace",
+        lambda: command(args),
+        asked_wrongly=(RecordError, TraceDependencyError, ConfigError),
+        malformed=(TraceFormatError, TraceWriteError),
+    )
 
 
-def _fail(message: str, code: int) -> int:
-    line = " ".join(message.split())
-    print(f"gmap trace: {line}", file=sys.stderr)
-    return code
+_fail = partial(fail, "trace")
 
 
 # --- record ---------------------------------------------------------------------------------
@@ -426,10 +417,3 @@ def _run_convert(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 0
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `gmap trace` by itself; the exit code."""
-    parser = argparse.ArgumentParser(prog="gmap")
-    add_parser(parser.add_subparsers(required=True))
-    return run(parser.parse_args(argv))

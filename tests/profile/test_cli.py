@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from gmap.cli import main
 from gmap.layout.spec import bundled_specs
 from gmap.profiling import profile
-from gmap.profiling.cli import main
 
 
 def failure(capsys, code, *args):
@@ -124,5 +124,6 @@ def test_importing_it_loads_no_large_library():
         "import sys; import gmap.profiling.cli; "
         "print([m for m in ('matplotlib', 'jinja2', 'pyarrow', 'pandas') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from gmap.cli import main
 from gmap.trace import PageTrace, read, write
-from gmap.trace.cli import main
 
-MAIN = "import sys; from gmap.trace.cli import main; sys.exit(main())"
+MAIN = "import sys; from gmap.cli import main; sys.exit(main())"
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from trace_samples import MAKERS, PACKERS, SINGLE, csv, made_file, sample
 
+from gmap.cli import main
 from gmap.errors import ConfigError, TraceFormatError
 from gmap.trace import (
     PageTrace,
@@ -26,10 +27,9 @@ from gmap.trace import (
 )
 from gmap.trace import _convert as module
 from gmap.trace._progress import reading_shown
-from gmap.trace.cli import main
 
 QUICK = "from gmap.trace import _convert; _convert._EVERY_SECONDS = 0"
-MAIN = "import sys; from gmap.trace.cli import main; sys.exit(main())"
+MAIN = "import sys; from gmap.cli import main; sys.exit(main())"
 
 
 def failure(capsys: pytest.CaptureFixture[str]) -> str:

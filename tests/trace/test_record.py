@@ -321,7 +321,7 @@ def test_a_disk_that_fills_up(
 def test_a_limit_of_file_sizes(fake_valgrind: Path, out: Path) -> None:
     """A real failure of the file system, in a process of its own that it stays in."""
     code = (
-        "import resource, sys; from gmap.trace.cli import main; "
+        "import resource, sys; from gmap.cli import main; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); "
         f"sys.exit(main(['trace', 'record', '-o', {str(out / 't.csv')!r}, '--', 'true']))"
     )
