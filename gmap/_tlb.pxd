@@ -110,10 +110,12 @@ cdef inline void tlb_drop_pages(tlb_t *tlb, uint64_t start, uint64_t end,
     global pages, or of any. A page of a block goes with any other page of the block."""
     cdef uint64_t i, first, leaf, owner
     for i in range(TLB_ENTRIES):
+        if tlb.entries[i].page == 0:
+            continue
         leaf = <uint64_t>1 << ((tlb.entries[i].host & (PAGE_SIZE - 1)) - PAGE_SHIFT)
         first = (tlb.entries[i].page >> PAGE_SHIFT) & ~(leaf - 1)
         owner = tlb.entries[i].asid
-        if tlb.entries[i].page and first < end and start < first + leaf and (
+        if first < end and start < first + leaf and (
                 asid == ANY_ASID or owner == (asid & (GLOBAL_ASID - 1))
                 or (owner == GLOBAL_ASID and asid & AND_GLOBAL)):
             tlb.entries[i].page = 0
