@@ -2,7 +2,8 @@
 
 A boundary of a range is a boundary of entries of its level. That rules geometries out; of those
 that are left the coarsest is taken if there are pages among the ranges, for a finer one would
-hardly have put every boundary so, and the finest if there are none.
+hardly have put every boundary so, and the finest if there are none. An arm64 hypervisor frees a
+table with its last entry, so a dump that would have an empty one is rather a gmap's.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,6 +38,7 @@ class Edges:
 
     def __init__(self) -> None:
         self._bits: dict[int, int] = {}
+        self._absent: dict[int, int] = {}
         self.end = 0
 
     def add(self, height: int, start: int, end: int) -> None:
@@ -44,6 +46,23 @@ class Edges:
         # Or-ed, the boundaries have the alignment of the least aligned one.
         self._bits[height] = self._bits.get(height, 0) | start | end
         self.end = max(self.end, end)
+
+    def add_absent(self, height: int, shift: int) -> None:
+        """Note that all of an aligned block of `2**shift` bytes is absent at a height."""
+        self._absent[height] = max(self._absent.get(height, 0), shift)
+
+    def has_empty_table(self, geometry: Geometry) -> bool:
+        """Tell whether a table below the root would have no entry.
+
+        >>> edges = Edges()
+        >>> edges.add_absent(1, 30)
+        >>> [edges.has_empty_table(g) for g in (arm64_stage2_geometry(40), gmap_geometry(1))]
+        [True, False]
+        """
+        return any(
+            height + 1 < geometry.depth and shift >= geometry.levels[height + 1].shift
+            for height, shift in self._absent.items()
+        )
 
     @property
     def top(self) -> int:
@@ -107,10 +126,15 @@ def stage2_of(
     found = None
     if tables != "gmap":
         found = _choose(edges, _GRANULES if granule is None else (granule,), native)
-    if found is None and tables != "arm64" and granule in (None, 1 << PAGE_SHIFT):
-        found = gmap_of(edges)
-        if not _fits(edges, found):
-            found = None
+    doubtful = found is None or (
+        tables is None
+        and found.levels[0].shift == PAGE_SHIFT
+        and edges.has_empty_table(found)
+    )
+    if doubtful and tables != "arm64" and granule in (None, 1 << PAGE_SHIFT):
+        other = gmap_of(edges)
+        if _fits(edges, other):
+            found = other
     return found
 
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
+from gmap._defs import PAGE_SHIFT
 from gmap.dumps._geometry import Edges, gmap_of, s390_of, stage1_of, stage2_of
 from gmap.dumps._grammar import (
     ARM64_KERNEL,
@@ -309,6 +310,19 @@ def _size(start: int, end: int, separator: str) -> tuple[str, str]:
     return f"{separator}{number:9d}", unit
 
 
+def _largest_block(
+    starts: np.ndarray[tuple[int], np.dtype[np.uint64]],
+    lasts: np.ndarray[tuple[int], np.dtype[np.uint64]],
+) -> int:
+    """Return log2 of the largest aligned block that lies in one of some ranges; 0 for none."""
+    for shift in range(63, PAGE_SHIFT, -1):
+        rest = np.uint64((1 << shift) - 1)
+        first = (starts + rest) & ~rest
+        if bool(np.any((first >= starts) & (first <= lasts) & (lasts - first >= rest))):
+            return shift
+    return 0
+
+
 @dataclass
 class _Reader:
     """What has been read of a dump so far."""
@@ -439,11 +453,15 @@ class _Reader:
         heights = np.asarray(self.heights)
         starts = np.asarray(self.starts, dtype=np.uint64)
         lasts = np.asarray(self.lasts, dtype=np.uint64)
+        maps = np.array([says.valid and says.kind == Kind.LEAF for says in self._says])
+        mapped = maps[np.asarray(self.saying)]
         for height in np.unique(heights[heights != _ROOT]).tolist():
             here = heights == height
             # An end of 2**64 is 0 here, which is as aligned.
             bits = starts[here] | (lasts[here] + np.uint64(1))
             edges.add(height, int(np.bitwise_or.reduce(bits)), 0)
+            absent = here & ~mapped
+            edges.add_absent(height, _largest_block(starts[absent], lasts[absent]))
         return edges
 
     def _geometry(

@@ -260,6 +260,21 @@ def test_round_trips(ipa_bits, read):
             read(dump, tables="arm64")
 
 
+@pytest.mark.parametrize("first_gfn", [0x40000, 0x80000, 0x200400])
+def test_a_sparse_gmap_is_told_from_arm64(read, first_gfn):
+    """Not by its sizes: 4K pages alone. By tables that arm64 would not have kept."""
+    host = gmap.SyntheticHost()
+    ram = host.map(64 << 20)
+    space = gmap.Gmap(host)
+    space.set_memory_region(0, first_gfn << 12, ram.nbytes, ram.hva)
+    space.fault_in(np.arange(first_gfn, first_gfn + 2000, 3, dtype=np.uint64), write=True)
+    exact = layout_of(space)
+    layout = read(gmap.ptdump(space))
+    assert layout.geometry == exact.geometry
+    assert gmap.profile(layout).to_dict()["levels"][0]["leaf_entries"] == 667
+    assert read(gmap.ptdump(space), tables="arm64").geometry.name.startswith("arm64 stage 2")
+
+
 def test_bad_entries_are_read(read):
     image = b"".join(n.to_bytes(8, "big") for n in [0x4] + [0x20] * 2047)
     space = gmap.from_bytes(image, 0x3, ipa_bits=31)
