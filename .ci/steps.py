@@ -173,7 +173,8 @@ def run_lint(work: Workspace) -> None:
     """ruff and cython-lint"""
     work.install_tools("lint")
     work.shell("lint", ".venv/bin/ruff check --no-cache .")
-    work.shell("lint", ".venv/bin/cython-lint gmap saecore")
+    # It looks for pycodestyle on the path.
+    work.shell("lint", 'PATH="$PWD/.venv/bin:$PATH" cython-lint gmap saecore')
 
 
 def run_types(work: Workspace) -> None:
