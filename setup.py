@@ -82,8 +82,8 @@ def build_flags() -> tuple[list[str], list[str], dict[str, bool]]:
     if debug:
         compile_args += ["-DGMAP_DEBUG", "-UNDEBUG"]
     elif not switch("GMAP_SANITIZE") and not switch("GMAP_NATIVE"):
-        # Python asks for debug information, which makes up a third of the build. Who profiles
-        # builds with GMAP_NATIVE.
+        # Python asks for debug information, which takes time to make. Who profiles builds with
+        # GMAP_NATIVE.
         compile_args.append("-g0")
     if switch("GMAP_NATIVE"):
         if os.environ.get("CIBUILDWHEEL"):

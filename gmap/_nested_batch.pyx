@@ -469,7 +469,7 @@ cdef void finish_lanes(section_t *s, lanes_t *lanes, group_t *b, bint fills) noe
 # --- any group -------------------------------------------------------------------------------
 
 cdef inline bint worth_asking(section_t *s, uint64_t at) noexcept nogil:
-    """The TLB helps in this stretch: looking up and filling in vain costs a walk's half."""
+    """The TLB helps in this stretch; looking up and filling in vain takes time."""
     return s.tlb != NULL and (
         s.asked < TRIAL or 8 * s.hits >= s.asked or at & (SAMPLE - 1) == 0)
 
