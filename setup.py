@@ -20,7 +20,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 HERE = Path(__file__).parent
-INCLUDE = HERE / "gmap" / "include"
+INCLUDE = [str(HERE / package / "include") for package in ("gmap", "saecore")]
 CPUS = os.cpu_count() or 1
 # Cython's processes import this file again where they cannot be forked.
 CAN_FORK = sys.platform == "linux" and sys.version_info < (3, 14)
@@ -36,42 +36,239 @@ def write_if_changed(path: Path, text: str) -> None:
         path.write_text(text)
 
 
-def generate_defs() -> None:
-    """Write the C header and the Cython declarations of `gmap/_defs.py`."""
-    namespace = runpy.run_path(str(HERE / "gmap" / "_defs.py"))
+def definitions(package: str, prefix: str) -> tuple[list[str], list[str], list[str]]:
+    """The macros, constants and enumeration members of a package's `_defs.py`."""
+    namespace = runpy.run_path(str(HERE / package / "_defs.py"))
     macros: list[str] = []
     constants: list[str] = []
     members: list[str] = []
     for name, value in namespace.items():
         if isinstance(value, EnumType) and value.__module__ != "enum":
-            prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()
+            stem = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()
             for member, number in value.__members__.items():
-                c_name = f"{prefix}_{member}"
-                macros.append(f"#define GMAP_{c_name} ({int(number)})")
-                members.append(f'        {c_name} "GMAP_{c_name}"')
+                c_name = f"{stem}_{member}"
+                macros.append(f"#define {prefix}{c_name} ({int(number)})")
+                members.append(f'        {c_name} "{prefix}{c_name}"')
         elif name.isupper() and isinstance(value, int):
-            macros.append(f"#define GMAP_{name} UINT64_C({value:#x})")
-            constants.append(f'    const uint64_t {name} "GMAP_{name}"')
-    header = [
-        "/* Written by setup.py from gmap/_defs.py: change it there. */",
-        "#ifndef GMAP_DEFS_H",
-        "#define GMAP_DEFS_H",
-        "#include <stdint.h>",
-        *macros,
-        "#endif",
+            macros.append(f"#define {prefix}{name} UINT64_C({value:#x})")
+            constants.append(f'    const uint64_t {name} "{prefix}{name}"')
+    return macros, constants, members
+
+
+def structure(name: str, size: int, fields: list) -> tuple[list[str], list[str]]:
+    """A C struct with every field where the list says, and its Cython declaration."""
+    lines = ["typedef struct {"]
+    declared = [f"    ctypedef struct {name}:"]
+    at = 0
+    for field in fields:
+        if field.offset > at:
+            lines.append(f"    uint8_t reserved_{at:03x}[{field.offset - at}];")
+        count = f"[{field.count}]" if field.count > 1 else ""
+        lines.append(f"    uint{8 * field.size}_t {field.name}{count};")
+        declared.append(f"        uint{8 * field.size}_t {field.name}{count}")
+        at = field.offset + field.size * field.count
+    lines += [f"    uint8_t reserved_{at:03x}[{size - at}];"] if at < size else []
+    lines.append(f"}} {name};")
+    lines.append(f"_Static_assert(sizeof({name}) == {size}, \"size of {name}\");")
+    lines += [
+        f"_Static_assert(__builtin_offsetof({name}, {field.name}) == {field.offset:#x}, \"{name}\");"
+        for field in fields
     ]
+    return lines, declared
+
+
+def write_definitions(
+    package: str, header: str, macros: list[str], declarations: list[str], origin: str
+) -> None:
+    """A C header, and the `_defs.pxd` that declares what is in it."""
+    guard = header.replace(".", "_").upper()
+    write_if_changed(
+        HERE / package / "include" / header,
+        "\n".join(
+            [
+                f"/* Written by setup.py from {origin}: change it there. */",
+                f"#ifndef {guard}",
+                f"#define {guard}",
+                "#include <stdint.h>",
+                *macros,
+                "#endif\n",
+            ]
+        ),
+    )
+    write_if_changed(
+        HERE / package / "_defs.pxd",
+        "\n".join(
+            [
+                f"# Written by setup.py from {origin}: change it there.",
+                "from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t",
+                "",
+                "",
+                f'cdef extern from "{header}" nogil:',
+                *declarations,
+            ]
+        )
+        + "\n",
+    )
+
+
+def generate_gmap_defs() -> None:
+    """Write the C header and the Cython declarations of `gmap/_defs.py`."""
+    macros, constants, members = definitions("gmap", "GMAP_")
+    declarations = [*constants, "    enum:", *members]
+    write_definitions("gmap", "gmap_defs.h", macros, declarations, "gmap/_defs.py")
+
+
+def generate_sae_defs() -> None:
+    """The same of saecore's constants, structures and system registers."""
+    from saecore import _layout, _sysregs
+
+    macros, constants, members = definitions("saecore", "")
+    block, block_declared = structure("sae_block_t", _layout.BLOCK_BYTES, _layout.BLOCK)
+    area, area_declared = structure("save_area_t", _layout.SAVE_AREA_BYTES, _layout.SAVE_AREA)
+    icptd = [f"#define ICPTD_{field.name.upper()} {field.offset:#x}" for field in _layout.ICPTD]
+    registers = [f"REG_{name}" for name in _sysregs.saved_names()]
+    macros += [*icptd, *block, *area, "enum {"]
+    macros += [*(f"    {name} = {at}," for at, name in enumerate(registers)), "};"]
     declarations = [
-        "# Written by setup.py from gmap/_defs.py: change it there.",
-        "from libc.stdint cimport uint64_t",
-        "",
-        "",
-        'cdef extern from "gmap_defs.h" nogil:',
         *constants,
+        *block_declared,
+        *area_declared,
         "    enum:",
         *members,
+        *(f"        ICPTD_{field.name.upper()}" for field in _layout.ICPTD),
+        *(f"        {name}" for name in registers),
     ]
-    write_if_changed(INCLUDE / "gmap_defs.h", "\n".join(header) + "\n")
-    write_if_changed(HERE / "gmap" / "_defs.pxd", "\n".join(declarations) + "\n")
+    write_definitions("saecore", "sae_defs.h", macros, declarations, "saecore/_defs.py")
+
+
+def generate_a64() -> None:
+    """Write the encoding table and the list of operations for C and Cython."""
+    from saecore.a64 import encodings
+
+    rows, ops = encodings.ENCODINGS, encodings.OPS
+    header = [
+        "/* Written by setup.py from saecore/a64/encodings: change it there. */",
+        "#ifndef SAE_A64_H",
+        "#define SAE_A64_H",
+        "#include <stdint.h>",
+        "enum {",
+        *(f"    OP_{name}," for name in ops),
+        "    N_OPS",
+        "};",
+        "#define SAE_OP_LABELS \\",
+        *(f"    &&L_{name}, \\" for name in ops),
+        "",
+        "enum {",
+        *(f"    ENC_{row.key}," for row in rows),
+        "    N_ENCODINGS",
+        "};",
+        "typedef struct {",
+        "    uint32_t mask, value;",
+        "    uint64_t feature;",
+        "    int group;",
+        "} sae_encoding_t;",
+        "enum {",
+        *(f"    GROUP_{name.upper()}," for name in encodings.GROUPS),
+        "};",
+        "static const sae_encoding_t sae_encodings[] = {",
+        *(
+            f"    {{{row.mask:#010x}, {row.value:#010x}, {int(row.feature or 0):#x}, "
+            f"GROUP_{row.group.upper()}}}, /* {row.key} */"
+            for row in rows
+        ),
+        "};",
+        "#endif\n",
+    ]
+    declarations = [
+        "# Written by setup.py from saecore/a64/encodings: change it there.",
+        "from libc.stdint cimport uint32_t, uint64_t",
+        "",
+        "",
+        'cdef extern from "sae_a64.h" nogil:',
+        "    ctypedef struct sae_encoding_t:",
+        "        uint32_t mask",
+        "        uint32_t value",
+        "        uint64_t feature",
+        "        int group",
+        "    const sae_encoding_t sae_encodings[]",
+        "    enum:",
+        "        N_OPS",
+        "        N_ENCODINGS",
+        *(f"        GROUP_{name.upper()}" for name in encodings.GROUPS),
+        *(f"        OP_{name}" for name in ops),
+        *(f"        ENC_{row.key}" for row in rows),
+    ]
+    write_if_changed(HERE / "saecore" / "include" / "sae_a64.h", "\n".join(header))
+    write_if_changed(HERE / "saecore" / "a64" / "_codes.pxd", "\n".join(declarations) + "\n")
+
+
+def generate_sysregs() -> None:
+    """Write the table of system registers, in the order of their encodings, for C and Cython."""
+    from saecore import _sysregs
+
+    kinds = (_sysregs.Home, _sysregs.Right, _sysregs.Gate, _sysregs.Special)
+    members = {
+        f"{kind.__name__.upper()}_{name}": int(value)
+        for kind in kinds
+        for name, value in kind.__members__.items()
+    }
+    saved = set(_sysregs.saved_names())
+    rows = sorted(_sysregs.SYSREGS, key=lambda row: row.key)
+    named = [row for row in rows if row.special is _sysregs.Special.PSTATE_BIT]
+    counts = [name for name in vars(_sysregs) if name.startswith("N_")] + ["COUNTER_HZ"]
+    header = [
+        "/* Written by setup.py from saecore/_sysregs.py: change it there. */",
+        "#ifndef SAE_SYSREGS_H",
+        "#define SAE_SYSREGS_H",
+        '#include "sae_defs.h"',
+        "enum {",
+        *(f"    {name} = {value}," for name, value in members.items()),
+        *(f"    {name} = {getattr(_sysregs, name)}," for name in counts),
+        *(f"    KEY_{row.name} = {row.key:#06x}," for row in named),
+        f"    N_SYSREGS = {len(rows)},",
+        "};",
+        "typedef struct {",
+        "    uint16_t key;",
+        "    uint8_t home, el1, el0, gate, special, effect;",
+        "    int reg;",
+        "    uint64_t mask, trap, feature;",
+        "} sysreg_t;",
+        "static const sysreg_t sae_sysregs[] = {",
+        *(
+            f"    {{{row.key:#06x}, {int(row.home)}, {int(row.el1)}, {int(row.el0)}, "
+            f"{int(row.gate)}, {int(row.special)}, {int(row.effect)}, "
+            f"{'REG_' + row.name if row.name in saved else -1}, UINT64_C({row.mask:#x}), "
+            f"UINT64_C({row.trap:#x}), {int(row.feature):#x}}}, /* {row.name} */"
+            for row in rows
+        ),
+        "};",
+        "#endif\n",
+    ]
+    declarations = [
+        "# Written by setup.py from saecore/_sysregs.py: change it there.",
+        "from libc.stdint cimport uint8_t, uint16_t, uint64_t",
+        "",
+        "",
+        'cdef extern from "sae_sysregs.h" nogil:',
+        "    ctypedef struct sysreg_t:",
+        "        uint16_t key",
+        "        uint8_t home",
+        "        uint8_t el1",
+        "        uint8_t el0",
+        "        uint8_t gate",
+        "        uint8_t special",
+        "        uint8_t effect",
+        "        int reg",
+        "        uint64_t mask",
+        "        uint64_t trap",
+        "        uint64_t feature",
+        "    const sysreg_t sae_sysregs[]",
+        "    enum:",
+        *(f"        {name}" for name in (*members, *counts, "N_SYSREGS")),
+        *(f"        KEY_{row.name}" for row in named),
+    ]
+    write_if_changed(HERE / "saecore" / "include" / "sae_sysregs.h", "\n".join(header))
+    write_if_changed(HERE / "saecore" / "_sysreg_codes.pxd", "\n".join(declarations) + "\n")
 
 
 def build_flags() -> tuple[list[str], list[str], dict[str, bool]]:
@@ -119,7 +316,7 @@ def extensions(compile_args: list[str], link_args: list[str]) -> list[Extension]
                 Extension(
                     ".".join(relative.with_suffix("").parts),
                     [str(relative)],
-                    include_dirs=[str(INCLUDE), numpy.get_include()],
+                    include_dirs=[*INCLUDE, numpy.get_include()],
                     define_macros=[
                         ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
                         ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
@@ -133,7 +330,12 @@ def extensions(compile_args: list[str], link_args: list[str]) -> list[Extension]
     return found
 
 
-generate_defs()
+# What is written for saecore comes from modules of it that nothing compiled is needed for.
+sys.path.insert(0, str(HERE))
+generate_gmap_defs()
+generate_sae_defs()
+generate_a64()
+generate_sysregs()
 compile_args, link_args, directives = build_flags()
 setup(
     ext_modules=cythonize(

@@ -7,15 +7,16 @@ from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
 from gmap._atomic cimport be64, cas, le64, load, load_entry
 from gmap._defs cimport (
-    ACCESS_WRITE, FSC_PERMISSION, FSC_TRANSLATION, PIC_ADDRESSING, PIC_ASCE_TYPE, PIC_PROTECTION,
-    PIC_TRANSLATION_SPEC, STATUS_PIC_SHIFT, STATUS_S1PTW, STATUS_STAGE_1, STATUS_STAGE_2,
+    ACCESS_WRITE, FSC_PERMISSION, FSC_TRANSLATION, PAGE_SHIFT, PIC_ADDRESSING, PIC_ASCE_TYPE,
+    PIC_PROTECTION, PIC_TRANSLATION_SPEC, STATUS_PIC_SHIFT, STATUS_S1PTW, STATUS_STAGE_1,
+    STATUS_STAGE_2,
 )
 from gmap._gmap cimport gmap_t
 from gmap._stage1 cimport (
     S1_DONE, S1_FETCH, s1_allow_bit, s1_begin, s1_check, s1_fsc, s1_regime_t, s1_step, s1_updated,
     s1_walk_t,
 )
-from gmap._tlb cimport shootdown_log_t, tlb_t
+from gmap._tlb cimport shootdown_log_t, tlb_note_table, tlb_t
 from gmap._walk cimport (
     dat_translate, dat_walk_cached, dat_walk_t, leaf_translate, pte_translate, walk_cache_t,
 )
@@ -106,8 +107,9 @@ cdef inline bint update_descriptor(two_t *two, uint64_t asce, uint64_t desc,
 
 
 cdef inline void two_walk(two_t *two, uint64_t asce, uint64_t va, int el, int access,
-                          two_walk_t *w) noexcept nogil:
+                          tlb_t *tlb, two_walk_t *w) noexcept nogil:
     """Translate one address through both stages: `w.status` 0 and `w.pa`, or what refused it.
+    A TLB, unless NULL, is told of the tables on the way.
 
     Where `two.faults`, updates descriptors on the way; faulting in is the caller's, who finds
     the frame in `w.ipa`.
@@ -122,6 +124,8 @@ cdef inline void two_walk(two_t *two, uint64_t asce, uint64_t va, int el, int ac
                 w.pa = 0
                 w.status = stage2_status(pic, w.s2.level, True)
                 return
+            if tlb != NULL:
+                tlb_note_table(tlb, w.s1.desc_ipa >> PAGE_SHIFT)
             rc = s1_step(&two.regime, &w.s1,
                          descriptor(&two.regime, load(<uint64_t *><uintptr_t>w.pa)))
         if rc == S1_DONE:

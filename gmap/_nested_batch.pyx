@@ -135,7 +135,7 @@ cdef inline void count_fault(section_t *s, uint32_t status) noexcept nogil:
 cdef void walk_alone(section_t *s, group_t *b, uint64_t k) noexcept nogil:
     """Walk one address, whatever becomes of it."""
     cdef two_walk_t w
-    two_walk(s.two, s.asce, b.va[k], s.two.regime.el, kind(b, k), &w)
+    two_walk(s.two, s.asce, b.va[k], s.two.regime.el, kind(b, k), NULL, &w)
     b.pa[k] = w.pa if w.status == 0 else 0
     b.status[k] = w.status
     s.counters[TWO_COUNTER_WALKS] += 1
@@ -578,7 +578,8 @@ cdef bint resolve(section_t *s, fault_vcpu_t *vcpu, two_batch_t *b, uint64_t at)
         s.asce = load_entry(&two.g.asce)
         for i in range(s.n_missing):
             k = at + s.missing[i]
-            two_walk(two, s.asce, b.va[k], two.regime.el, b.access[k * b.access_step], &w)
+            two_walk(two, s.asce, b.va[k], two.regime.el, b.access[k * b.access_step], NULL,
+                     &w)
             b.pa[k] = w.pa if w.status == 0 else 0
             b.status[k] = w.status
             if w.status & STATUS_STAGE_2:

@@ -1,0 +1,1 @@
+# Breakpoints, watchpoints and software step; nothing for Python.

@@ -1,0 +1,1 @@
+# System registers and instructions; nothing for Python.

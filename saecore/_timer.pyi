@@ -1,0 +1,1 @@
+# The counter and the timers; nothing for Python.

@@ -1,0 +1,6 @@
+# Branches, to operations. Floor 7.
+from libc.stdint cimport uint32_t
+
+from saecore.a64._emit cimport builder_t
+
+cdef int emit_branch(builder_t *b, uint32_t insn, int enc) noexcept nogil

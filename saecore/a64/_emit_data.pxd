@@ -1,0 +1,6 @@
+# Data processing on general registers, to operations. Floor 7.
+from libc.stdint cimport uint32_t
+
+from saecore.a64._emit cimport builder_t
+
+cdef int emit_data(builder_t *b, uint32_t insn, int enc) noexcept nogil

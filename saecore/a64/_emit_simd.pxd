@@ -1,0 +1,7 @@
+# Loads, stores and moves of SIMD&FP registers to operations. Floor 7.
+from libc.stdint cimport uint32_t
+
+from saecore.a64._emit cimport builder_t
+
+
+cdef int emit_simd(builder_t *b, uint32_t insn, int enc) noexcept nogil

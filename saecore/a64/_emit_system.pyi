@@ -1,0 +1,1 @@
+# Emitter of the system instructions; it has nothing for Python.

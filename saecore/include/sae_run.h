@@ -1,0 +1,221 @@
+/* The inner loop: runs the operations of blocks until something is left to the outer loop
+ * (saecore/_loop.pyx). Included once, by _loop.pyx.
+ *
+ * Every operation is a label, and jumps to the next one itself (GNU C's computed goto): one
+ * indirect jump an operation, each with its own place in the host's branch predictor. The
+ * operations are in the sae_ops_*.h files, which say what A64 does; this file says how they
+ * are strung together.
+ */
+#ifndef SAE_RUN_H
+#define SAE_RUN_H
+#include <string.h>
+#include "sae_pe.h"
+#include "sae_a64.h"
+
+/* --- what operations are written with --------------------------------------------------- */
+
+#define OP(name) L_##name:
+#define NEXT                                                                                   \
+    do {                                                                                       \
+        op++;                                                                                  \
+        goto *op->run;                                                                         \
+    } while (0)
+
+/* Registers: D is written, N, M and A are read. A W register is read as its low half, and what
+ * is written to one fills the upper half with zeros. */
+#define XD pe->x[op->rd]
+#define XN pe->x[op->rn]
+#define XM pe->x[op->rm]
+#define XA pe->x[op->ra]
+#define WN ((uint32_t)XN)
+#define WM ((uint32_t)XM)
+#define WA ((uint32_t)XA)
+#define IMM op->imm
+/* Write D, and leave the value where the next operation finds it sooner than in D (`_a` forms). */
+#define SET(value) XD = acc = (value)
+
+/* Go on with another block, from the operation that ends this one: its `ra` is how many
+ * instructions the block has run, its `link` where it goes, and that of the operation behind it
+ * where it goes if a condition fails. */
+#define GO(where)                                                                              \
+    do {                                                                                       \
+        const op_t *from_ = op;                                                                \
+        op = (where);                                                                          \
+        left -= from_->ra;                                                                     \
+        if (SAE_UNLIKELY(left < 0))                                                            \
+            goto slice_over;                                                                   \
+        goto *op->run;                                                                         \
+    } while (0)
+#define TAKE GO(op->link)
+#define FALL GO(op[1].link)
+/* The same for an address only known now. */
+#define GO_PC(where)                                                                           \
+    do {                                                                                       \
+        uint64_t pc_ = (where);                                                                \
+        const jump_t *jump_ = &pe->jumps[pc_ >> 2 & (JUMPS - 1)];                              \
+        left -= op->ra;                                                                        \
+        if (SAE_UNLIKELY(jump_->key != (pc_ | pe->el) || left < 0)) {                          \
+            pe->pc = pc_;                                                                      \
+            goto lookup;                                                                       \
+        }                                                                                      \
+        op = jump_->op;                                                                        \
+        goto *op->run;                                                                         \
+    } while (0)
+
+/* --- guest memory ----------------------------------------------------------------------- */
+
+#define PAGE_OF(tlb, va) (&(tlb)[(va) >> 12 & (TLB0_PAGES - 1)])
+#define PAGE_TAG(va) ((va) & ~UINT64_C(0xFFF))
+
+/* Read a little-endian integer of 8, 16, 32 or 64 bits at `va` into `result` (uintBITS_t),
+ * through `tlb` (pe->tlb, or pe->tlb_user with ACCESS_USER among the flags). An access that
+ * crosses a page never matches a tag. Leaves the block if the access faults. What the slow path
+ * gets the address of is its own, so that on the fast one the value stays in a register. */
+#define LOAD(bits, tlb, va, flags, result)                                                     \
+    do {                                                                                       \
+        uint64_t va_ = (va);                                                                   \
+        const page_t *page_ = PAGE_OF(tlb, va_);                                               \
+        if (SAE_LIKELY(page_->read == PAGE_TAG(va_ + bits / 8 - 1))) {                         \
+            uint##bits##_t raw_;                                                               \
+            memcpy(&raw_, (const void *)(uintptr_t)(va_ + page_->delta), bits / 8);            \
+            (result) = SAE_LE##bits(raw_);                                                     \
+        } else {                                                                               \
+            uint##bits##_t slow_;                                                              \
+            if (pe->calls->read(pe, op, va_, bits / 8, flags, &slow_))                         \
+                goto leave;                                                                    \
+            (result) = SAE_LE##bits(slow_);                                                    \
+        }                                                                                      \
+    } while (0)
+
+/* Write one; `value` is cut to its size. */
+#define STORE(bits, tlb, va, flags, value)                                                     \
+    do {                                                                                       \
+        uint64_t va_ = (va);                                                                   \
+        const page_t *page_ = PAGE_OF(tlb, va_);                                               \
+        uint##bits##_t raw_ = SAE_LE##bits((uint##bits##_t)(value));                           \
+        if (SAE_LIKELY(page_->write == PAGE_TAG(va_ + bits / 8 - 1))) {                        \
+            memcpy((void *)(uintptr_t)(va_ + page_->delta), &raw_, bits / 8);                  \
+        } else {                                                                               \
+            uint##bits##_t slow_ = raw_;                                                       \
+            if (pe->calls->write(pe, op, va_, bits / 8, flags, &slow_))                        \
+                goto leave;                                                                    \
+        }                                                                                      \
+    } while (0)
+
+/* A host pointer of `type *` for an aligned access that must be done in place. */
+#define POINTER(type, va, flags, result)                                                       \
+    do {                                                                                       \
+        void *host_;                                                                           \
+        if (pe->calls->pointer(pe, op, (va), sizeof(type), (flags), &host_))                   \
+            goto leave;                                                                        \
+        (result) = (type *)host_;                                                              \
+    } while (0)
+
+/* A base register that is SP must be a multiple of 16 while SCTLR_EL1.SA says so. */
+#define CHECK_SP(base)                                                                         \
+    do {                                                                                       \
+        if (SAE_UNLIKELY((base) & 15) && sae_sp_checked(pe))                                   \
+            goto sp_misaligned;                                                                \
+    } while (0)
+
+/* --- flags ------------------------------------------------------------------------------ */
+
+#define SET_NZ64(result) (pe->nf = pe->zf = (result))
+#define SET_NZ32(result) (pe->zf = (uint32_t)(result), pe->nf = (uint64_t)(result) << 32)
+
+static inline int sae_sp_checked(const pe_t *pe)
+{
+    return (pe->sctlr >> (pe->el ? 3 : 4)) & 1; /* SA, SA0 */
+}
+
+/* Does the condition hold? Bit 0 of a condition negates it, but for 15, which is as 14. */
+static inline int sae_condition(const pe_t *pe, unsigned cond)
+{
+    int n = (int64_t)pe->nf < 0, v = (int64_t)pe->vf < 0, z = pe->zf == 0, c = (int)pe->cf;
+    int holds;
+    switch (cond >> 1) {
+    case 0: holds = z; break;
+    case 1: holds = c; break;
+    case 2: holds = n; break;
+    case 3: holds = v; break;
+    case 4: holds = c && !z; break;
+    case 5: holds = n == v; break;
+    case 6: holds = n == v && !z; break;
+    default: return 1;
+    }
+    return holds ^ (cond & 1);
+}
+
+static inline uint64_t sae_nzcv(const pe_t *pe)
+{
+    return (pe->nf >> 63) << 31 | (uint64_t)(pe->zf == 0) << 30 | pe->cf << 29
+           | (pe->vf >> 63) << 28;
+}
+
+static inline void sae_set_nzcv(pe_t *pe, uint64_t nzcv)
+{
+    pe->nf = nzcv << 32;
+    pe->zf = ~nzcv >> 30 & 1;
+    pe->cf = nzcv >> 29 & 1;
+    pe->vf = nzcv << 35;
+}
+
+#include "sae_arith.h"
+#include "sae_vector.h"
+
+/* --- the loop --------------------------------------------------------------------------- */
+
+/* Runs from `op` until pe->left is below zero, or something happens (pe->event). Without a
+ * processor, answers the labels of all operations. `pe->from` is the end of a block that would
+ * like to be linked to the block at pe->pc, or NULL. */
+#if defined(__GNUC__) && !defined(__clang__)
+__attribute__((optimize("no-gcse", "no-crossjumping", "no-tree-slp-vectorize")))
+#endif
+static const void *const *sae_run(pe_t *pe, const op_t *op)
+{
+    static const void *const labels[] = { SAE_OP_LABELS };
+    int64_t left;
+    uint64_t acc = 0;   /* the result of the operation before, if that leaves it (SET) */
+    if (pe == NULL)
+        return labels;
+    left = pe->left;
+    goto *op->run;
+
+#include "sae_ops_data.h"
+#include "sae_ops_branch.h"
+#include "sae_ops_memory.h"
+#include "sae_ops_system.h"
+#include "sae_ops_simd.h"
+
+OP(go)  /* the end of a block that goes to op->imm, which is not linked yet */
+    pe->pc = op->imm;
+    pe->from = (op_t *)op;
+    pe->event = EVENT_LOOKUP;
+    goto out;
+lookup:
+    pe->from = NULL;
+    pe->event = EVENT_LOOKUP;
+    goto out;
+changed:        /* a system instruction has changed what blocks depend on */
+    left -= op->ra;
+    pe->pc = OP_PC(op) + 4;
+    pe->from = NULL;
+    pe->event = EVENT_CHANGED;
+    goto out;
+slice_over:     /* `op` begins a block, or is a `go` */
+    pe->pc = op->code == OP_go ? op->imm : OP_BLOCK(op)->va;
+    pe->from = NULL;
+    pe->event = EVENT_SLICE;
+    goto out;
+sp_misaligned:
+    pe->calls->sp_fault(pe, op);
+leave:          /* the instruction of `op` did not finish here */
+    left -= op->insn + pe->retired;
+    pe->retired = 0;
+    pe->from = NULL;
+out:
+    pe->left = left;
+    return NULL;
+}
+
+#endif
