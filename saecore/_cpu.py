@@ -126,6 +126,25 @@ def clidr_of(ctr: int) -> int:
     return clidr | 4 << 3 * (loc - 1)
 
 
+def mpidr_of(vcpu_id: int) -> int:
+    """MPIDR_EL1 of a vCPU, as KVM numbers them: 16 to a cluster, 256 clusters to the next level.
+
+    Raises
+    ------
+    ValueError
+        A number that does not fit the affinity fields, which have 20 bits.
+
+    Examples
+    --------
+    >>> from saecore._cpu import mpidr_of
+    >>> hex(mpidr_of(0)), hex(mpidr_of(0x123))
+    ('0x80000000', '0x80001203')
+    """
+    if not 0 <= vcpu_id < 1 << 20:
+        raise ValueError(f"vCPU id {vcpu_id} is not in 0 to 0xfffff, which MPIDR_EL1 can show")
+    return 1 << 31 | vcpu_id >> 12 << 16 | (vcpu_id >> 4 & 0xFF) << 8 | vcpu_id & 15
+
+
 class CpuModel(NamedTuple):
     """A processor to model.
 
@@ -146,8 +165,8 @@ class CpuModel(NamedTuple):
     flags: Feature
     registers: dict[str, int]
 
-    def reset_values(self) -> dict[str, int]:
-        """The reset value of every register of the save area, in its order.
+    def reset_values(self, vcpu_id: int = 0) -> dict[str, int]:
+        """The reset value of every register of a vCPU's save area, in its order.
 
         Examples
         --------
@@ -157,7 +176,8 @@ class CpuModel(NamedTuple):
         ('0xc50078', '0xf0510')
         """
         reset = {row.name: row.reset for row in SYSREGS}
-        return {name: self.registers.get(name, reset[name]) for name in saved_names()}
+        reset |= self.registers | {"MPIDR_EL1": mpidr_of(vcpu_id)}
+        return {name: reset[name] for name in saved_names()}
 
 
 def _known(names: Iterable[str], role: str) -> set[str]:

@@ -66,6 +66,8 @@ cdef enum:
     NAP_NS = 200000         # of a processor that waits
 
 
+cdef uint64_t NO_LIMIT = <uint64_t>-1   # a budget
+
 cdef pe_calls_t CALLS
 CALLS.read = mmu_read
 CALLS.write = mmu_write
@@ -88,7 +90,7 @@ cdef processor_t *processor_new(gmap_t *gmap, uint64_t features) noexcept nogil:
     if p == NULL:
         return NULL
     p.gmap = gmap
-    p.budget = <uint64_t>-1
+    p.budget = NO_LIMIT
     p.pe.features = features
     p.pe.calls = &CALLS
     p.mmu.two.g = gmap
@@ -143,10 +145,16 @@ cdef void sae_stiasrm(processor_t *p, save_area_t *area) noexcept nogil:
 
 # --- running --------------------------------------------------------------------------------
 
+cdef inline void count_from(processor_t *p) noexcept nogil:
+    """Let the counter of instructions (_timer.pyx) go on from here, as pe.left goes down."""
+    p.pe.ticks = p.n_insns + <uint64_t>p.pe.left
+
+
 cdef inline void account(processor_t *p, uint64_t n) noexcept nogil:
     p.n_insns += n
-    p.budget -= min(n, p.budget)
-    p.pe.ticks = p.n_insns
+    if p.budget != NO_LIMIT:
+        p.budget -= min(n, p.budget)
+    count_from(p)
 
 
 cdef void follow_changes(processor_t *p) noexcept nogil:
@@ -188,6 +196,7 @@ cdef void run_blocks(processor_t *p, int64_t n) noexcept nogil:
     cdef block_t *block
     cdef jump_t *jump
     pe.left = n - LONGEST_BLOCK
+    count_from(p)
     while True:
         jump = &pe.jumps[pe.pc >> 2 & (JUMPS - 1)]
         if jump.key == (pe.pc | pe.el) and not pe.pstate & PSTATE_IL:
@@ -209,6 +218,8 @@ cdef void run_blocks(processor_t *p, int64_t n) noexcept nogil:
         if pe.changed:
             from_ = NULL
             follow_changes(p)
+            if pe.careful:
+                break
         if pe.event > EVENT_LOOKUP and pe.event != EVENT_CHANGED:
             break
         if pe.left < 0 or pe.event == EVENT_SLICE:
@@ -228,6 +239,7 @@ cdef void step(processor_t *p) noexcept nogil:
     cdef uint64_t host
     cdef block_t *block
     pe.left = 0
+    count_from(p)
     pe.event = EVENT_SLICE
     if debugs:
         if debug_step_before(pe):
@@ -294,7 +306,7 @@ cdef void run(processor_t *p, unsigned int *token) noexcept nogil:
         if pe.event == EVENT_INTERCEPT:
             return
         if pe.event == EVENT_WAIT:
-            if p.budget != <uint64_t>-1:
+            if p.budget != NO_LIMIT:
                 # A bounded run does not wait: WFI may end for no reason.
                 pe.pc += 4
                 account(p, 1)

@@ -138,7 +138,8 @@ cdef int refused(processor_t *p, uint64_t pc, uint64_t va, int access, uint64_t 
     cdef pe_t *pe = &p.pe
     iss |= w.status & STATUS_FSC
     if not w.status & STATUS_STAGE_2:
-        return take_abort(pe, va, access, iss, pc)
+        # Only a hypervisor is told how to emulate the access.
+        return take_abort(pe, va, access, iss & (ESR_WNR | ESR_CM | STATUS_FSC), pc)
     if w.status & STATUS_S1PTW:
         iss = (iss & (ESR_WNR | ESR_CM | STATUS_FSC)) | ESR_S1PTW
         pe.gltl = <uint8_t>w.s1.level

@@ -163,7 +163,7 @@ def _row(
     return Sysreg(
         name, op0, op1, crn, crm, op2, home, el1, el0, mask, reset, special, effect, gate, trap,
         feature, one_reg, model,
-    )
+    )  # fmt: skip
 
 
 def _id(name: str, code: str, trap: int = _defs.HCR_TID3, **more: bool) -> Sysreg:
@@ -194,7 +194,7 @@ def _bits(*numbers: int) -> int:
 SCTLR_WRITABLE = (
     _bits(0, 1, 2, 3, 4, 9, 12, 14, 15, 16, 18, 19, 23, 26, 44, 57)
     | _bits(5, 6, 7, 8, 11, 20, 22, 28, 29)
-)
+)  # fmt: skip
 
 _TRANSLATION = [
     _row("SCTLR_EL1", "S3_0_C1_C0_0", mask=SCTLR_WRITABLE, reset=0x00C5_0078,

@@ -19,7 +19,7 @@ from saecore._defs cimport (
     CNTKCTL_EL0VCTEN, CNTKCTL_EL0VTEN, EC_BRK64, EC_HVC64,
     EC_SMC64, EC_SVC64, EC_SYS64, EC_WFX, EVENT_LOOKUP, EVENT_SLICE, EVENT_WAIT,
     FEATURE_DIT, FEATURE_PAN, FEATURE_SSBS, FEATURE_UAO, HCR_TIDCP, HCR_TSC, HCR_TWE, HCR_TWI,
-    HCR_VF, HCR_VI, HCR_VSE, MDSCR_TDCC, OSLSR_OSLK, PSTATE_DAIF,
+    HCR_VF, HCR_VI, HCR_VSE, MDSCR_TDCC, MODE_EL0T, MODE_EL1H, MODE_EL1T, OSLSR_OSLK, PSTATE_DAIF,
     PSTATE_DIT, PSTATE_IL, PSTATE_MODE, PSTATE_NZCV, PSTATE_PAN, PSTATE_SP,
     PSTATE_SSBS, PSTATE_UAO, REG_CNTKCTL_EL1, REG_CNTP_CVAL_EL0, REG_CNTV_CVAL_EL0,
     REG_CPACR_EL1, REG_CSSELR_EL1, REG_CTR_EL0, REG_DBGCLAIMCLR_EL1, REG_ELR_EL1, REG_HCR_EL2,
@@ -49,7 +49,7 @@ from saecore._sysreg_codes cimport (
 from saecore._timer cimport counter, timer_control
 from saecore.a64._emit_system cimport (
     SYSTEM_ACCESS, SYSTEM_BRK, SYSTEM_DAIF_CLEAR, SYSTEM_DAIF_SET, SYSTEM_ERET, SYSTEM_HVC,
-    SYSTEM_ISB, SYSTEM_PSTATE_BIT, SYSTEM_SEV, SYSTEM_SMC, SYSTEM_SPSEL, 
+    SYSTEM_ISB, SYSTEM_PSTATE_BIT, SYSTEM_SEV, SYSTEM_SMC, SYSTEM_SPSEL,
     SYSTEM_UNKNOWN_ACCESS, SYSTEM_WFE, SYSTEM_WFI, system_row, system_what, system_word,
 )
 
@@ -340,27 +340,34 @@ cdef int wait(pe_t *pe, const op_t *op, bint event) noexcept nogil:
     return PE_LEFT
 
 
-cdef int exception_return(pe_t *pe) noexcept nogil:
-    """ERET from EL1. A return to what is not there leaves the mode as it is and sets IL."""
-    cdef uint64_t spsr = pe.regs[<int>REG_SPSR_EL1]
-    cdef uint64_t mode = spsr & PSTATE_MODE
-    cdef uint64_t kept = PSTATE_NZCV | PSTATE_DAIF
-    cdef uint64_t pstate
-    # EL0t, EL1t, EL1h in AArch64: all else is above EL1, AArch32, or no mode at all.
-    cdef bint illegal = mode != 0 and mode != 4 and mode != 5
-    if pe.features & FEATURE_PAN:
-        kept |= PSTATE_PAN
+cdef uint64_t legal_only(pe_t *pe) noexcept nogil:
+    """PSTATE bits that only a legal exception return takes from SPSR."""
+    cdef uint64_t kept = PSTATE_MODE | PSTATE_IL
     if pe.features & FEATURE_UAO:
         kept |= PSTATE_UAO
     if pe.features & FEATURE_SSBS:
         kept |= PSTATE_SSBS
     if pe.features & FEATURE_DIT:
         kept |= PSTATE_DIT
-    pstate = spsr & kept | debug_return_ss(pe, spsr, illegal)
+    return kept
+
+
+cdef int exception_return(pe_t *pe) noexcept nogil:
+    """ERET from EL1. A return to what is not there leaves the mode as it is and sets IL; of
+    UAO, SSBS and DIT, which are unknown then, it leaves what they were."""
+    cdef uint64_t spsr = pe.regs[<int>REG_SPSR_EL1]
+    cdef uint64_t mode = spsr & PSTATE_MODE
+    cdef uint64_t always = PSTATE_NZCV | PSTATE_DAIF
+    # EL0t, EL1t, EL1h in AArch64: all else is above EL1, AArch32, or no mode at all.
+    cdef bint illegal = mode != MODE_EL0T and mode != MODE_EL1T and mode != MODE_EL1H
+    cdef uint64_t pstate
+    if pe.features & FEATURE_PAN:
+        always |= PSTATE_PAN
+    pstate = spsr & always | debug_return_ss(pe, spsr, illegal)
     if illegal:
-        pstate |= pe.pstate & PSTATE_MODE | PSTATE_IL
+        pstate |= pe.pstate & legal_only(pe) | PSTATE_IL
     else:
-        pstate |= mode | spsr & PSTATE_IL
+        pstate |= spsr & legal_only(pe)
     pe.pc = pe.regs[<int>REG_ELR_EL1]
     pstate_write(pe, pstate)
     pe.excl_size = 0
