@@ -200,7 +200,7 @@ cdef inline uint64_t hash_of(uint64_t host, int bits) noexcept nogil:
 
 cdef void forget_all(processor_t *p) noexcept nogil:
     cdef code_t *c = &p.code
-    c.used = 0
+    c.used = c.begin
     c.n_links = 0
     memset(c.blocks, 0, sizeof(block_t *) << CODE_BITS)
     memset(c.pages, 0, sizeof(code_page_t *) << CODE_PAGE_BITS)
@@ -210,7 +210,10 @@ cdef void forget_all(processor_t *p) noexcept nogil:
 cdef int code_init(processor_t *p) noexcept nogil:
     """0, or -1 if there is no memory; what there is must be freed in any case."""
     cdef code_t *c = &p.code
-    c.arena = <char *>zalloc_lines(ARENA_BYTES)
+    cdef uint32_t i
+    # Not touched before it is used, unlike memory of zalloc_lines.
+    c.arena = <char *>zalloc(ARENA_BYTES)
+    c.begin = c.used = <size_t>-<uintptr_t>c.arena & 63
     c.blocks = <block_t **>zalloc(sizeof(block_t *) << CODE_BITS)
     c.pages = <code_page_t **>zalloc(sizeof(code_page_t *) << CODE_PAGE_BITS)
     c.links_room = 1 << 16
@@ -220,7 +223,9 @@ cdef int code_init(processor_t *p) noexcept nogil:
     if (c.arena == NULL or c.blocks == NULL or c.pages == NULL or c.links == NULL
             or c.scratch == NULL or p.pe.jumps == NULL):
         return -1
-    code_new_epoch(p)
+    for i in range(JUMPS):
+        p.pe.jumps[i].key = NO_KEY
+    c.epoch = 1
     return 0
 
 
@@ -241,8 +246,9 @@ cdef void code_new_epoch(processor_t *p) noexcept nogil:
         go = c.links[i]
         (go - 1).link = go
     c.n_links = 0
-    for i in range(JUMPS):
-        p.pe.jumps[i].key = NO_KEY
+    for i in range(c.n_jumps):
+        p.pe.jumps[c.jumps[i]].key = NO_KEY
+    c.n_jumps = 0
     c.epoch += 1
 
 
@@ -360,6 +366,9 @@ cdef block_t *code_block(processor_t *p, uint64_t va, uint64_t host) noexcept no
         decode(p, c.scratch, va, host, MAX_INSNS)
         block = keep(p, c.scratch)
     jump = &p.pe.jumps[va >> 2 & (JUMPS - 1)]
+    if jump.key == NO_KEY:
+        c.jumps[c.n_jumps] = <uint16_t>(va >> 2 & (JUMPS - 1))
+        c.n_jumps += 1
     jump.key = va | p.pe.el
     jump.op = <op_t *>block + BLOCK_SLOTS
     return block
