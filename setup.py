@@ -63,16 +63,16 @@ def structure(name: str, size: int, fields: list) -> tuple[list[str], list[str]]
     for field in fields:
         if field.offset > at:
             lines.append(f"    uint8_t reserved_{at:03x}[{field.offset - at}];")
-        count = f"[{field.count}]" if field.count > 1 else ""
+        count = f"[{field.length}]" if field.length > 1 else ""
         lines.append(f"    uint{8 * field.size}_t {field.name}{count};")
         declared.append(f"        uint{8 * field.size}_t {field.name}{count}")
-        at = field.offset + field.size * field.count
+        at = field.offset + field.size * field.length
     lines += [f"    uint8_t reserved_{at:03x}[{size - at}];"] if at < size else []
     lines.append(f"}} {name};")
     lines.append(f"_Static_assert(sizeof({name}) == {size}, \"size of {name}\");")
     lines += [
-        f"_Static_assert(__builtin_offsetof({name}, {field.name}) == {field.offset:#x}, \"{name}\");"
-        for field in fields
+        f'_Static_assert(__builtin_offsetof({name}, {at.name}) == {at.offset:#x}, "{at.name}");'
+        for at in fields
     ]
     return lines, declared
 

@@ -14,7 +14,7 @@ def _dtype(fields: list[Field], nbytes: int, alias: str = "") -> np.dtype[np.voi
         {
             "names": [alias + field.name for field in fields],
             "formats": [
-                (f"u{field.size}", (field.count,)) if field.count > 1 else f"u{field.size}"
+                (f"u{field.size}", (field.length,)) if field.length > 1 else f"u{field.size}"
                 for field in fields
             ],
             "offsets": [field.offset for field in fields],

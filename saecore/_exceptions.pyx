@@ -7,7 +7,7 @@ from libc.stdint cimport uint64_t
 
 from saecore._defs cimport (
     EC_FP_ASIMD, EC_SP_ALIGN, EC_UNKNOWN, ESR_EC_SHIFT, ESR_IL, EVENT_INTERCEPT, EVENT_LOOKUP,
-    FEATURE_PAN, FEATURE_SSBS, FEATURE_UAO, ICPTR_SYNCHRONOUS_EXCEPTION, MODE_EL1H, PSTATE_C,
+    FEATURE_PAN, FEATURE_SSBS, ICPTR_SYNCHRONOUS_EXCEPTION, MODE_EL1H, PSTATE_C,
     PSTATE_DAIF, PSTATE_DIT, PSTATE_N, PSTATE_NZCV, PSTATE_PAN, PSTATE_SP, PSTATE_SSBS,
     PSTATE_UAO, PSTATE_V, PSTATE_Z, REG_CPACR_EL1, REG_ELR_EL1, REG_ESR_EL1, REG_FAR_EL1,
     REG_SPSR_EL1, REG_VBAR_EL1, SCTLR_DSSBS, SCTLR_SPAN,
@@ -83,7 +83,8 @@ cdef int take_exception(pe_t *pe, uint64_t esr, uint64_t return_pc) noexcept nog
     return PE_LEFT
 
 
-cdef int take_exception_far(pe_t *pe, uint64_t esr, uint64_t far, uint64_t return_pc) noexcept nogil:
+cdef int take_exception_far(pe_t *pe, uint64_t esr, uint64_t far,
+                            uint64_t return_pc) noexcept nogil:
     pe.regs[<int>REG_FAR_EL1] = far
     return take_exception(pe, esr, return_pc)
 

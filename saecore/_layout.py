@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 
 class Field(NamedTuple):
-    """A field: its byte offset, its bytes, how many of them, and what it holds."""
+    """A field: its byte offset, the bytes of an element, how many elements, and what it holds."""
 
     name: str
     offset: int
     size: int
-    count: int
+    length: int
     doc: str
 
 
-def field(name: str, offset: int, size: int, doc: str, count: int = 1) -> Field:
-    return Field(name, offset, size, count, doc)
+def field(name: str, offset: int, size: int, doc: str, length: int = 1) -> Field:
+    return Field(name, offset, size, length, doc)
 
 
 BLOCK_BYTES = 4096

@@ -8,12 +8,12 @@ Source: fact sheet sae.md sections 1 to 6, 8.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcpy, memset
 
 from gmap._atomic cimport likely, load, load_entry, store, unlikely
 from gmap._gmap cimport gmap_t
 from gmap._histogram cimport now_ns
-from gmap._memory cimport release, zalloc, zalloc_lines
+from gmap._memory cimport release, zalloc_lines
 from gmap._stage1 cimport s1_cpu_read
 from gmap._sync cimport srcu_read_lock, srcu_read_unlock
 from gmap._tlb cimport tlb_clear
@@ -25,9 +25,9 @@ from saecore._defs cimport (
     CHANGED_CODE, CHANGED_DEBUG, CHANGED_TRANSLATION, EC_ILLEGAL, EC_PC_ALIGN, EVENT_CHANGED,
     EVENT_INTERCEPT, EVENT_LOOKUP, EVENT_SLICE, EVENT_WAIT, ICPTD_ESR_ELZ, ICPTD_FAR_ELZ,
     ICPTD_GLTL, ICPTD_PIC, ICPTD_TEID, ICPTD_VIR, ICPTR_SPURIOUS, ICPTR_VALIDITY, MODE_EL0T,
-    MODE_EL1H, MODE_EL1T, N_SAVED_REGS, PSTATE_IL, PSTATE_MODE, PSTATE_SP, REG_CPACR_EL1,
+    MODE_EL1H, MODE_EL1T, PSTATE_IL, PSTATE_MODE, PSTATE_SP,
     REG_ID_AA64MMFR0_EL1, REG_ID_AA64MMFR1_EL1, REG_ID_AA64MMFR2_EL1, SAE_SAF_FORMAT_0,
-    SAE_SAS_VALID, SAE_SD_FORMAT_0, VIR_HOST_CONTROL, VIR_INVAL_SYSREG, VIR_MSLA, VIR_MSO_ALIGN,
+    SAE_SD_FORMAT_0, VIR_HOST_CONTROL, VIR_INVAL_SYSREG, VIR_MSLA, VIR_MSO_ALIGN,
     VIR_MSO_BOUNDS, VIR_SCA, VIR_UNSUPP_FORMAT,
 )
 from saecore._exceptions cimport (
@@ -38,8 +38,8 @@ from saecore._mmu cimport (
     mmu_catch_up, mmu_configure, mmu_drop_pages, mmu_fetch, mmu_pointer, mmu_read, mmu_write,
 )
 from saecore._pe cimport (
-    BLOCK_SLOTS, CAREFUL_DEBUG, JUMPS, SAE_LE32, TLB0_PAGES, X_SP, X_ZERO, block_t, jump_t, op_t, page_t,
-    pe_calls_t, pe_t,
+    BLOCK_SLOTS, CAREFUL_DEBUG, JUMPS, SAE_LE32, TLB0_PAGES, X_SP, X_ZERO, block_t, jump_t, op_t,
+    page_t, pe_calls_t, pe_t,
 )
 from saecore._processor cimport processor_t
 from saecore._system cimport system_instruction

@@ -12,9 +12,9 @@ GUEST_ADDRESS_SIZE beyond the main-storage limit, with the data a host needs to 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
-from gmap._atomic cimport load_acquire, load_entry
+from gmap._atomic cimport load_acquire
 from gmap._defs cimport (
-    ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, PAGE_SHIFT, PAGE_SIZE, SCTLR_M, STATUS_FSC,
+    ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, PAGE_SHIFT, PAGE_SIZE, STATUS_FSC,
     STATUS_PIC_SHIFT, STATUS_S1PTW, STATUS_STAGE_2,
 )
 from gmap._nested cimport two_walk, two_walk_t
@@ -34,8 +34,8 @@ from saecore._defs cimport (
 )
 from saecore._exceptions cimport esr_of, mode_follow, take_exception_far
 from saecore._pe cimport (
-    ACCESS_ALIGNED, ACCESS_ATOMIC, ACCESS_NO_ISV, ACCESS_PLAIN, ACCESS_STORE, ACCESS_USER, CAREFUL_DEBUG, CAREFUL_TRACE,
-    OP_BLOCK, OP_PC,
+    ACCESS_ALIGNED, ACCESS_ATOMIC, ACCESS_NO_ISV, ACCESS_PLAIN, ACCESS_STORE, ACCESS_USER,
+    CAREFUL_DEBUG, CAREFUL_TRACE, OP_BLOCK, OP_PC,
     PE_LEFT, PE_OK, SAE_LE32, TLB0_PAGES, op_t, page_t, pe_t,
 )
 from saecore._processor cimport mmu_t, page_list_t, processor_t, trace_event_t, trace_t
@@ -398,7 +398,8 @@ cdef int mmu_probe(pe_t *pe, const op_t *op, uint64_t va, int el, int access, bi
     shareability = s1_shareability(&w.s1)
     if not attributes & 0xF0 or attributes == 0x44:
         shareability = 2
-    par[0] = (w.s1.out & ~(PAGE_SIZE - 1)) | attributes << 56 | shareability << 7 | <uint64_t>1 << 11
+    par[0] = ((w.s1.out & ~(PAGE_SIZE - 1)) | attributes << 56 | shareability << 7
+              | <uint64_t>1 << 11)
     return PE_OK
 
 

@@ -232,8 +232,9 @@ cdef class Processor:
         """
         if not self.loaded:
             raise ConfigError("SAE needs the system registers loaded: lasrm() first")
-        self.c.budget = UNLIMITED if max_insns is None else as_u64(max_insns, "max_insns",
-                                                                  UNLIMITED - 1)
+        self.c.budget = UNLIMITED
+        if max_insns is not None:
+            self.c.budget = as_u64(max_insns, "max_insns", UNLIMITED - 1)
         self.gmap.space.check_open()
         processor_code_changed(self.c)
         with nogil:

@@ -19,8 +19,8 @@ from saecore._processor cimport (
     CODE_BITS, CODE_PAGE_BITS, code_page_t, code_t, processor_t,
 )
 from saecore.a64._codes cimport (
-    GROUP_BRANCH, GROUP_DATA, GROUP_MEMORY, GROUP_SYSTEM, N_ENCODINGS, N_OPS, OP_b, OP_go, OP_undefined,
-    sae_encodings,
+    GROUP_BRANCH, GROUP_DATA, GROUP_MEMORY, GROUP_SYSTEM, N_ENCODINGS, N_OPS, OP_b, OP_go,
+    OP_undefined, sae_encodings,
 )
 from saecore.a64._emit cimport EMIT_END, EMIT_NEXT, EMIT_UNDEFINED, builder_t, emit
 from saecore.a64._emit_branch cimport emit_branch
@@ -76,13 +76,13 @@ cdef void code_set_labels(const void *const *labels) noexcept nogil:
 
 
 cdef void sort_rows() noexcept nogil:
-    cdef uint32_t bucket, word, n = 0
+    cdef uint32_t bucket, differs, n = 0
     cdef int enc
     for bucket in range(BUCKETS):
         FIRST[bucket] = <uint16_t>n
-        word = bucket << 21
         for enc in range(N_ENCODINGS):
-            if not (word ^ sae_encodings[enc].value) & sae_encodings[enc].mask & <uint32_t>0xFFE00000:
+            differs = (bucket << 21 ^ sae_encodings[enc].value) & sae_encodings[enc].mask
+            if differs >> 21 == 0:
                 CANDIDATES[n] = <uint16_t>enc
                 n += 1
     FIRST[BUCKETS] = <uint16_t>n
@@ -397,7 +397,8 @@ def operations(uint32_t[:] words, uint64_t va=0, uint64_t el=1, uint64_t feature
             raise MemoryError("no memory to decode")
         p.pe.features = features
         p.pe.el = el
-        decode(p, ops, va, <uint64_t><uintptr_t>&words[0], <unsigned int>min(words.shape[0], MAX_INSNS))
+        decode(p, ops, va, <uint64_t><uintptr_t>&words[0],
+               <unsigned int>min(words.shape[0], MAX_INSNS))
         return [(ops[i].insn, OPS[ops[i].code]) for i in range(BLOCK_SLOTS, block.n_ops)]
     finally:
         release(p)

@@ -6,9 +6,9 @@ is in the immediates of bitwise instructions.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from saecore._pe cimport X_SINK, X_TEMP, X_ZERO, op_t
+from saecore._pe cimport X_TEMP, X_ZERO, op_t
 from saecore.a64._codes cimport (
-    OP_adc_w, OP_adc_x, OP_add_x_sxtw, OP_add_x_uxtw, OP_ccmn_imm_w, OP_ccmn_imm_x, OP_ccmn_reg_w,
+    OP_add_x_sxtw, OP_add_x_uxtw, OP_ccmn_imm_w, OP_ccmn_imm_x, OP_ccmn_reg_w,
     OP_ccmn_reg_x, OP_ccmp_imm_w, OP_ccmp_imm_x, OP_ccmp_reg_w, OP_ccmp_reg_x, OP_extend,
     OP_extr_w, OP_extr_x, OP_lsl_imm_w, OP_lsl_imm_x, OP_lsr_imm_w, OP_lsr_imm_x, OP_mov_imm,
     OP_mov_reg, OP_mov_w, OP_movk_w, OP_movk_x, OP_sbf_w, OP_sbf_x, OP_bfm_w, OP_bfm_x,
@@ -173,7 +173,6 @@ cdef int emit_immediate(builder_t *b, uint32_t insn) noexcept nogil:
     cdef uint32_t rn = bits(insn, 9, 5)
     cdef uint64_t imm
     cdef unsigned int shift
-    cdef bint moves_bits
     cdef op_t *op
     if kind <= 1:       # ADR, ADRP
         imm = <uint64_t>(signed_bits(insn, 23, 5) << 2 | bits(insn, 30, 29))
@@ -210,8 +209,8 @@ cdef int emit_immediate(builder_t *b, uint32_t insn) noexcept nogil:
             op = emit(b, OP_movk_x if wide else OP_movk_w)
             op.rd = target(rd)
             op.imm = imm
-            op.imm2 = <int64_t>(~(<uint64_t>0xFFFF << shift) & (~<uint64_t>0 if wide
-                                                                 else <uint64_t>0xFFFFFFFF))
+            imm = ~(<uint64_t>0xFFFF << shift)
+            op.imm2 = <int64_t>(imm if wide else imm & <uint64_t>0xFFFFFFFF)
         else:
             imm = ~imm if opc == 0 else imm
             emit_constant(b, target(rd), imm if wide else imm & <uint64_t>0xFFFFFFFF)

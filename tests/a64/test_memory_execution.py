@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from guest import AF, READ_ONLY, TCR_4K, Guest
 
-from saecore._defs import Feature, Icptr
 from saecore import Processor, cpu_model
+from saecore._defs import Feature, Icptr
 from saecore._sysregs import saved_names
 from saecore.a64.encodings import ENCODINGS
 

@@ -1,9 +1,9 @@
 """SAE, LASRM, STIASRM, QAAF, SASR, EASR (sae.md 3 to 6)."""
 
-import gmap
 import numpy as np
 import pytest
 
+import gmap
 import saecore
 from saecore import Icptr, Vir
 from saecore._sysregs import saved_names

@@ -148,8 +148,9 @@ FORWARDED: tuple[str, ...] = (
     "ld8_imm", "ld16_imm", "ld32_imm", "ld64_imm", "ld8_reg", "ld32_reg", "ld64_reg",
 )  # fmt: skip
 #: Of these, operations whose N and M may be exchanged.
-COMMUTATIVE: tuple[str, ...] = tuple(
-    [*(f"{name}_{w}_reg" for w in "wx" for name in ("add", "and", "orr", "eor")), "mul_w", "mul_x"]
-)
+COMMUTATIVE: tuple[str, ...] = (
+    "mul_w", "mul_x",
+    *(f"{name}_{w}_reg" for w in "wx" for name in ("add", "and", "orr", "eor")),
+)  # fmt: skip
 #: What leaves its result for the next operation: every one above, and these.
 LEAVES: tuple[str, ...] = ("mov_imm", "mov_reg", "mov_w")
