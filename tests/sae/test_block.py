@@ -10,7 +10,8 @@ BLOCK = """
 080 1 icptr; 088 8 scad; 110 4 cntp_ctl; 114 4 cntv_ctl; 118 1 irq_ctl; 120 8 ich_hcr_el2;
 128 8 ich_vmcr_el2; 130 8 ich_ap0r0_el2; 138 8 ich_ap1r0_el2; 150 32 ich_lrn_el2;
 1f0 8 contextidr_el1; 1f8 4 wip; 200 1 sdf; 208 8 mso; 210 8 msl; 218 8 hbasce; 228 8 gpto;
-230 8 ic; 238 8 ec; 240 8 save_area; 286 2 lrcpua; 288 8 pstate; 290 8 pc; 298 8 sp_el0; 2a0 8 sp_el1;
+230 8 ic; 238 8 ec; 240 8 save_area; 286 2 lrcpua; 288 8 pstate; 290 8 pc; 298 8 sp_el0;
+2a0 8 sp_el1;
 2b0 8 fpcr; 2b8 8 fpsr; 2c0 32 sve_pregs; 2e0 2 sve_ffr; 300 248 gpr; 400 64 icptd
 """
 ICPTD = """
