@@ -36,9 +36,9 @@ def write_if_changed(path: Path, text: str) -> None:
         path.write_text(text)
 
 
-def definitions(package: str, prefix: str) -> tuple[list[str], list[str], list[str]]:
-    """The macros, constants and enumeration members of a package's `_defs.py`."""
-    namespace = runpy.run_path(str(HERE / package / "_defs.py"))
+def definitions(source: str, prefix: str) -> tuple[list[str], list[str], list[str]]:
+    """The macros, constants and enumeration members of a module of plain definitions."""
+    namespace = runpy.run_path(str(HERE / source))
     macros: list[str] = []
     constants: list[str] = []
     members: list[str] = []
@@ -78,12 +78,12 @@ def structure(name: str, size: int, fields: list) -> tuple[list[str], list[str]]
 
 
 def write_definitions(
-    package: str, header: str, macros: list[str], declarations: list[str], origin: str
+    pxd: str, header: str, macros: list[str], declarations: list[str], origin: str
 ) -> None:
-    """A C header, and the `_defs.pxd` that declares what is in it."""
+    """A C header, and the `.pxd` that declares what is in it."""
     guard = header.replace(".", "_").upper()
     write_if_changed(
-        HERE / package / "include" / header,
+        HERE / pxd.split("/")[0] / "include" / header,
         "\n".join(
             [
                 f"/* Written by setup.py from {origin}: change it there. */",
@@ -96,7 +96,7 @@ def write_definitions(
         ),
     )
     write_if_changed(
-        HERE / package / "_defs.pxd",
+        HERE / pxd,
         "\n".join(
             [
                 f"# Written by setup.py from {origin}: change it there.",
@@ -113,16 +113,16 @@ def write_definitions(
 
 def generate_gmap_defs() -> None:
     """Write the C header and the Cython declarations of `gmap/_defs.py`."""
-    macros, constants, members = definitions("gmap", "GMAP_")
+    macros, constants, members = definitions("gmap/_defs.py", "GMAP_")
     declarations = [*constants, "    enum:", *members]
-    write_definitions("gmap", "gmap_defs.h", macros, declarations, "gmap/_defs.py")
+    write_definitions("gmap/_defs.pxd", "gmap_defs.h", macros, declarations, "gmap/_defs.py")
 
 
 def generate_sae_defs() -> None:
     """The same of saecore's constants, structures and system registers."""
     from saecore import _layout, _sysregs
 
-    macros, constants, members = definitions("saecore", "")
+    macros, constants, members = definitions("saecore/_defs.py", "")
     block, block_declared = structure("sae_block_t", _layout.BLOCK_BYTES, _layout.BLOCK)
     area, area_declared = structure("save_area_t", _layout.SAVE_AREA_BYTES, _layout.SAVE_AREA)
     icptd = [f"#define ICPTD_{field.name.upper()} {field.offset:#x}" for field in _layout.ICPTD]
@@ -138,7 +138,21 @@ def generate_sae_defs() -> None:
         *(f"        ICPTD_{field.name.upper()}" for field in _layout.ICPTD),
         *(f"        {name}" for name in registers),
     ]
-    write_definitions("saecore", "sae_defs.h", macros, declarations, "saecore/_defs.py")
+    write_definitions("saecore/_defs.pxd", "sae_defs.h", macros, declarations, "saecore/_defs.py")
+
+
+def generate_kvm_uapi() -> None:
+    """The constants and structures of the KVM API."""
+    source = "saecore/kvm/uapi.py"
+    macros, constants, members = definitions(source, "KVM_")
+    structs = runpy.run_path(str(HERE / source))["STRUCTS"]
+    declarations = [*constants]
+    for name, (size, fields) in structs.items():
+        lines, declared = structure(name, size, fields)
+        macros += lines
+        declarations += declared
+    declarations += ["    enum:", *members]
+    write_definitions("saecore/kvm/_uapi.pxd", "kvm_uapi.h", macros, declarations, source)
 
 
 def generate_a64() -> None:
@@ -317,6 +331,7 @@ def extensions(compile_args: list[str], link_args: list[str]) -> list[Extension]
                     ".".join(relative.with_suffix("").parts),
                     [str(relative)],
                     include_dirs=[*INCLUDE, numpy.get_include()],
+                    depends=[str(path) for path in sorted((HERE / package / "include").glob("*.h"))],
                     define_macros=[
                         ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
                         ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
@@ -334,6 +349,7 @@ def extensions(compile_args: list[str], link_args: list[str]) -> list[Extension]
 sys.path.insert(0, str(HERE))
 generate_gmap_defs()
 generate_sae_defs()
+generate_kvm_uapi()
 generate_a64()
 generate_sysregs()
 compile_args, link_args, directives = build_flags()

@@ -64,6 +64,7 @@ cdef enum:
     EVENTS_AN_INSN = 80     # accesses of one instruction, at most
     TICK_NS = 5000000       # SAE ends at least this often, as by a host's interrupt
     NAP_NS = 200000         # of a processor that waits
+    NO_TAG = 2              # of an empty page_t
 
 
 cdef uint64_t NO_LIMIT = <uint64_t>-1   # a budget
@@ -102,7 +103,7 @@ cdef processor_t *processor_new(gmap_t *gmap, uint64_t features) noexcept nogil:
         processor_free(p)
         return NULL
     for i in range(4 * TLB0_PAGES):
-        pages[i].read = pages[i].write = pages[i].aligned = 1
+        pages[i].read = pages[i].write = pages[i].aligned = NO_TAG
     for k in range(3):
         p.pe.tlbs[k] = pages + k * TLB0_PAGES
         p.mmu.lists[k].pages = p.pe.tlbs[k]
@@ -305,12 +306,11 @@ cdef void run(processor_t *p, unsigned int *token) noexcept nogil:
             run_blocks(p, <int64_t>n)
         if pe.event == EVENT_INTERCEPT:
             return
-        if pe.event == EVENT_WAIT:
-            if p.budget != NO_LIMIT:
-                # A bounded run does not wait: WFI may end for no reason.
-                pe.pc += 4
-                account(p, 1)
-                continue
+        if pe.event == EVENT_WAIT and p.budget != NO_LIMIT:
+            # A bounded run does not wait: WFI may end for no reason.
+            pe.pc += 4
+            account(p, 1)
+        elif pe.event == EVENT_WAIT:
             srcu_read_unlock(&p.gmap.tlb, token[0])
             nap(p, (tick if tick else now_ns() + TICK_NS))
             token[0] = srcu_read_lock(&p.gmap.tlb)

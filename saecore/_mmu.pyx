@@ -44,7 +44,7 @@ from saecore.a64._emit_memory cimport isv_syndrome
 
 
 cdef enum:
-    NO_TAG = 1              # of an empty page_t; no page has it
+    NO_TAG = 2              # of an empty page_t; no page has it, nor with bit 0
     DEVICE = 1 << 8         # beside an entry's allowance: Device memory
     # Of an allowance: writes, by EL0, EL1, EL1 with PAN (1 << s1_allow_bit(ACCESS_WRITE, ...)).
     WRITES = 1 << 1 | 1 << 4 | 1 << 7

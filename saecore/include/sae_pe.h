@@ -66,7 +66,7 @@ typedef struct block {
 #define OP_PC(op) (OP_BLOCK(op)->va + 4u * (op)->insn)
 
 /* An entry of the first-level TLB: a page of guest virtual addresses to host memory. A tag is
- * the page's address, or 1, which no page has. */
+ * the page's address, or 2, which no page has. */
 typedef struct {
     uint64_t read;
     uint64_t write;

@@ -1,0 +1,15 @@
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saecore.kvm.vcpu import Vcpu
+
+STEP: np.dtype[np.void]
+
+class Playback:
+    vcpu: Vcpu
+    array: NDArray[np.void]
+    def __init__(self, vcpu: Vcpu, played: Iterable[Mapping[str, int]]) -> None: ...
+    def __enter__(self) -> Playback: ...
+    def __exit__(self, *exc_info: object) -> None: ...

@@ -1,0 +1,12 @@
+# KVM_RUN. Floor 9.
+from saecore.kvm._state cimport vcpu_t
+
+
+# Where signals of Python's are heard while a guest runs.
+ctypedef struct watch_t:
+    bint on
+    int old                 # the wake-up descriptor it took the place of
+
+
+cdef int vcpu_run(vcpu_t *v, watch_t *watch, bint immediate) noexcept nogil
+cdef void watch_end(watch_t *watch) noexcept
