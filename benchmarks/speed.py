@@ -34,9 +34,9 @@ import gmap
 __all__ = ["SCHEMA", "Report", "main"]
 
 SCHEMA: Final = "gmap-speed/1"
-_WIDTH: Final = 132  # of tables that go to a file
-_STYLES: Final = {"met": "green", "missed": "bold red"}
-_SIGNS: Final = {"at least": "≥ ", "at most": "≤ ", "exactly": ""}
+WIDTH: Final = 132  # of tables that go to a file
+STYLES: Final = {"met": "green", "missed": "bold red"}
+SIGNS: Final = {"at least": "≥ ", "at most": "≤ ", "exactly": ""}
 
 
 class Report:
@@ -105,7 +105,7 @@ def amount(value: float, unit: str) -> str:
     return f"{value:.4g} {steps[power]}" if base == 1024 else f"{value:.3g} {steps[power]}"
 
 
-def _table(title: str, headings: Iterable[str]) -> Table:
+def new_table(title: str, headings: Iterable[str]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column, heading in enumerate(headings):
         figures = column and heading
@@ -116,10 +116,10 @@ def _table(title: str, headings: Iterable[str]) -> Table:
 def section_table(section: Section, results: Sequence[Result]) -> Table:
     """Return the table of a section."""
     headings = ("", "target", "measured", "middle half", *section.headings, "")
-    table = _table(f"{section.title}\n[not bold]{section.ratio}", headings)
+    table = new_table(f"{section.title}\n[not bold]{section.ratio}", headings)
     for result in results:
         target = result.row.target
-        bound = f"{_SIGNS[target.direction]}{target.bound:.3g}" if target else ""
+        bound = f"{SIGNS[target.direction]}{target.bound:.3g}" if target else ""
         if not result.pairs:
             table.add_row(result.row.text, bound, "", "", "", "", f"not measured: {result.reason}")
             continue
@@ -132,7 +132,7 @@ def section_table(section: Section, results: Sequence[Result]) -> Table:
             amount(result.median("ours"), result.row.unit),
             amount(result.median("peer"), result.row.unit),
             result.status,
-            style=_STYLES.get(result.status),
+            style=STYLES.get(result.status),
         )
     return table
 
@@ -145,7 +145,7 @@ def _growth_cell(point: Point, curve: Curve) -> str:
 
 def growth_table(points: Sequence[Point]) -> Table:
     """Return the curve as a table: the time of an item, and its ratio to the peer."""
-    table = _table(
+    table = new_table(
         "Growth, guests mapped in 4K, tables only\n[not bold]time, and ratio: faults are times "
         "the host kernel's first-touch rate, translations of the time of np.take",
         ("", *(point.label for point in points)),
@@ -232,13 +232,13 @@ def main(argv: Sequence[str] | None = None, scale: Scale | None = None) -> int:
         return any(fnmatchcase(name, pattern) for pattern in patterns)
 
     try:
-        with _progress() as status:
+        with progress_status() as status:
             chosen = scale or (QUICK if args.quick else FULL)
             report = run(chosen, wanted, lambda what: status.update(what))
     except KeyboardInterrupt:
         print("speed: interrupted, nothing is reported", file=sys.stderr)
         return 130
-    print_report(report, Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False))
+    print_report(report, Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False))
     if args.json:
         Path(args.json).write_text(json.dumps(report.to_dict(), indent=1) + "\n")
     if args.plot:
@@ -247,7 +247,7 @@ def main(argv: Sequence[str] | None = None, scale: Scale | None = None) -> int:
     return int(args.check and missed)
 
 
-def _progress() -> AbstractContextManager[Any]:
+def progress_status() -> AbstractContextManager[Any]:
     """A line on a terminal that says what is being measured, nothing anywhere else."""
     return Console(stderr=True).status("starting")
 

@@ -38,7 +38,6 @@ from gmap._space import Gmap, MemslotInfo
 from gmap._stage1 import Stage1
 from gmap._status import Status, describe_status
 from gmap._synthetic import SyntheticHost
-from gmap.dumps import diff, ptdump, ptdump_lines, read_ptdump
 from gmap.errors import (
     AddressError,
     AddressTypeError,
@@ -55,6 +54,7 @@ from gmap.errors import (
 from gmap.snapshot import from_bytes, load
 
 if _TYPE_CHECKING:
+    from gmap.dumps import diff, ptdump, ptdump_lines, read_ptdump
     from gmap.models import replay
     from gmap.profiling import Profile, profile
 
@@ -114,8 +114,16 @@ __all__ = [
     "show_config",
 ]
 
-# What needs more than NumPy is loaded when it is first asked for.
-_LATER = {"Profile": "gmap.profiling", "profile": "gmap.profiling", "replay": "gmap.models"}
+# What needs more than NumPy, or is not of every use, is loaded when it is first asked for.
+_LATER = {
+    "Profile": "gmap.profiling",
+    "diff": "gmap.dumps",
+    "profile": "gmap.profiling",
+    "ptdump": "gmap.dumps",
+    "ptdump_lines": "gmap.dumps",
+    "read_ptdump": "gmap.dumps",
+    "replay": "gmap.models",
+}
 
 
 def __getattr__(name: str) -> _Any:

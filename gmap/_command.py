@@ -1,4 +1,4 @@
-"""How the commands of `gmap` tell of a failure: one line, and an exit code. Floor 5."""
+"""How the commands tell of a failure: one line, and an exit code. Floor 5."""
 
 import errno
 import sys
@@ -12,13 +12,13 @@ __all__ = ["fail", "run_command"]
 _MISNAMED = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EACCES)
 
 
-def fail(command: str, message: str, code: int) -> int:
-    """Print why a command failed, in one line on standard error; the exit code.
+def fail(command: str, message: str, code: int, *, program: str = "gmap") -> int:
+    """Print why a command of `program` failed, in one line on standard error; the exit code.
 
     >>> fail("profile", "no such spec", 2)
     2
     """
-    print(f"gmap {command}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{program} {command}: {' '.join(message.split())}", file=sys.stderr)
     return code
 
 
@@ -28,6 +28,7 @@ def run_command(
     *,
     asked_wrongly: tuple[type[Exception], ...] = (ConfigError,),
     malformed: tuple[type[Exception], ...] = (),
+    program: str = "gmap",
 ) -> int:
     """Do what a command is for; its exit code, 1 for a malformed or unwritable file and other
     failures, 2 where the command line asks for what is not there.
@@ -35,11 +36,13 @@ def run_command(
     Parameters
     ----------
     command : str
-        What follows `gmap`.
+        What follows the program's name.
     act : callable
         Does it, and returns the exit code.
     asked_wrongly, malformed : tuples of exception types
         Those with exit code 2; and those of them that have 1 all the same.
+    program : str
+        The program's name.
 
     >>> run_command("profile", lambda: 0)
     0
@@ -47,13 +50,13 @@ def run_command(
     try:
         return act()
     except malformed as error:
-        return fail(command, str(error), 1)
+        return fail(command, str(error), 1, program=program)
     except asked_wrongly as error:
-        return fail(command, str(error), 2)
+        return fail(command, str(error), 2, program=program)
     except GmapError as error:
-        return fail(command, str(error), 1)
+        return fail(command, str(error), 1, program=program)
     except BrokenPipeError:
         raise  # the reader has seen enough: `gmap.cli.main` sees to it
     except OSError as error:
         message = f"{error.filename or 'error'}: {error.strerror or error}"
-        return fail(command, message, 2 if error.errno in _MISNAMED else 1)
+        return fail(command, message, 2 if error.errno in _MISNAMED else 1, program=program)

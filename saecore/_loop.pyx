@@ -41,7 +41,7 @@ from saecore._pe cimport (
     BLOCK_SLOTS, CAREFUL_DEBUG, JUMPS, SAE_LE32, TLB0_PAGES, X_SP, X_ZERO, block_t, jump_t, op_t,
     page_t, pe_calls_t, pe_t,
 )
-from saecore._processor cimport processor_t
+from saecore._processor cimport processor_t, trace_t
 from saecore._system cimport system_instruction
 from saecore.a64._blocks cimport (
     code_block, code_free, code_init, code_link, code_new_epoch, code_set_labels, code_single,
@@ -228,8 +228,8 @@ cdef void run_blocks(processor_t *p, int64_t n) noexcept nogil:
     account(p, <uint64_t>(n - LONGEST_BLOCK - pe.left))
 
 
-cdef inline bint trace_is_full(processor_t *p) noexcept nogil:
-    return p.trace != NULL and p.trace.n + EVENTS_AN_INSN > p.trace.room
+cdef bint trace_is_full(const trace_t *trace) noexcept nogil:
+    return trace != NULL and trace.n + EVENTS_AN_INSN > trace.room
 
 
 cdef void step(processor_t *p) noexcept nogil:
@@ -261,7 +261,7 @@ cdef void step(processor_t *p) noexcept nogil:
 cdef void run_singly(processor_t *p, int64_t n) noexcept nogil:
     """Run exactly `n` instructions one by one, or fewer if something else ends it."""
     cdef pe_t *pe = &p.pe
-    while n > 0 and not trace_is_full(p):
+    while n > 0 and not trace_is_full(p.trace):
         step(p)
         pe.retired = 0
         account(p, <uint64_t>-pe.left)
@@ -292,7 +292,7 @@ cdef void run(processor_t *p, unsigned int *token) noexcept nogil:
             store(&p.request, 0)
             pe.icptr = ICPTR_SPURIOUS
             return
-        if p.budget == 0 or trace_is_full(p):
+        if p.budget == 0 or trace_is_full(p.trace):
             pe.icptr = ICPTR_SPURIOUS
             return
         if unlikely(load(&p.gmap.shootdowns.seq) != p.mmu.tlb.frames_seq):

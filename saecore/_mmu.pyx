@@ -449,6 +449,7 @@ cdef void mmu_configure(processor_t *p) noexcept nogil:
         return
     m.seen[5] = 1
     s1_configure(&m.two.regime, &m.cpu, now[0], now[1], now[2], now[3], now[4], 1, False)
+    pe.tbi = <uint64_t>m.two.regime.half[0].tbi | <uint64_t>m.two.regime.half[1].tbi << 1
     if rules:
         # What entries allow was decided by these registers.
         tlb_clear(&m.tlb)

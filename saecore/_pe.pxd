@@ -29,6 +29,7 @@ cdef extern from "sae_pe.h" nogil:
     bint SAE_LIKELY(bint condition)
     bint SAE_UNLIKELY(bint condition)
     uint32_t SAE_LE32(uint32_t value)
+    uint64_t sae_branch_address(const pe_t *pe, uint64_t pc)
 
     ctypedef struct op_t:
         const void *run
@@ -95,6 +96,7 @@ cdef extern from "sae_pe.h" nogil:
         int64_t left
         uint64_t el
         uint64_t sctlr
+        uint64_t tbi
         uint64_t fp_trap
         op_t *from_ "from"
         unsigned int retired

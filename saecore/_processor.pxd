@@ -70,6 +70,7 @@ ctypedef struct trace_t:
     trace_event_t *events
     uint64_t n
     uint64_t room
+    void *owner             # the object that empties it
 
 
 # `pe` is first, so that a pe_t * is a processor_t *.

@@ -136,6 +136,8 @@ cdef class Processor:
     block, icptd, save_area : record
         The control block (`BLOCK_DTYPE`), its interception data (`ICPTD_DTYPE`, the same bytes)
         and the save area (`SAVE_AREA_DTYPE`), live. They begin as after a reset.
+    vregs : (32, 2) ndarray of uint64
+        V0 to V31, least significant half first, live.
     loaded : bool
         The system registers are in the processor (LASRM), not in the save area.
 
@@ -168,6 +170,7 @@ cdef class Processor:
     cdef readonly object block
     cdef readonly object icptd
     cdef readonly object save_area
+    cdef readonly object vregs
     cdef readonly bint loaded
 
     def __cinit__(self, Gmap gmap not None, model=None):
@@ -185,6 +188,7 @@ cdef class Processor:
         self.c = processor_new(gmap.space.c, <uint64_t>int(model.flags))
         if self.c == NULL:
             raise HostMemoryError("no memory for a processor")
+        self.vregs = np.asarray(<uint64_t[:32, :2]><uint64_t *>self.c.pe.v)
         self.block["pstate"] = PSTATE_RESET
         self.block["msl"] = gmap.guest_phys_size
         self.block["hbasce"] = gmap.asce

@@ -33,7 +33,7 @@ from saecore._exceptions cimport (
 from saecore._mmu cimport (
     mmu_cache_check, mmu_flush_all, mmu_flush_asid, mmu_flush_va, mmu_probe, mmu_zero,
 )
-from saecore._pe cimport OP_PC, PE_LEFT, PE_OK, op_t, pe_t
+from saecore._pe cimport OP_PC, PE_LEFT, PE_OK, op_t, pe_t, sae_branch_address
 from saecore._processor cimport processor_t
 from saecore._sysreg_codes cimport (
     GATE_COUNTER_ANY, GATE_COUNTER_P, GATE_COUNTER_V, GATE_DZE, GATE_OPEN,
@@ -368,7 +368,7 @@ cdef int exception_return(pe_t *pe) noexcept nogil:
         pstate |= pe.pstate & legal_only(pe) | PSTATE_IL
     else:
         pstate |= spsr & legal_only(pe)
-    pe.pc = pe.regs[<int>REG_ELR_EL1]
+    pe.pc = sae_branch_address(pe, pe.regs[<int>REG_ELR_EL1])
     pstate_write(pe, pstate)
     pe.excl_size = 0
     pe.sev = 1

@@ -91,6 +91,7 @@ FLOORS = {
     "saecore": 8,
     "saecore.kvm": 9,
     "saecore.machine": 10,
+    "saecore.bench": 10,
     "saecore.cli": 10,
 }
 

@@ -12,7 +12,7 @@ from gmap.bench.phases import HOSTS, PHASES
 from gmap.bench.workloads import PATTERNS
 from gmap.errors import GmapError
 
-__all__ = ["add_parser"]
+__all__ = ["add_parser", "names", "progress_bar", "size"]
 
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _WIDTH: Final = 132  # of tables that go to a file
@@ -28,10 +28,10 @@ less than two minutes. The machine's own page faults are timed between the rows.
 """
 
 
-def _size(text: str) -> int:
+def size(text: str) -> int:
     """A number of bytes: 4096, 64k, 1G, 2GiB.
 
-    >>> _size("64k"), _size("2GiB")
+    >>> size("64k"), size("2GiB")
     (65536, 2147483648)
     """
     number = text.lower().removesuffix("ib").removesuffix("b")
@@ -42,7 +42,12 @@ def _size(text: str) -> int:
     return int(digits) * _UNITS[unit]
 
 
-def _names(text: str) -> tuple[str, ...]:
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them.
+
+    >>> names("a,b")
+    ('a', 'b')
+    """
     return tuple(name for name in text.split(",") if name)
 
 
@@ -77,12 +82,12 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "phase": f"{', '.join(PHASES)}",
     }
     for name, text in lists.items():
-        faults.add_argument(f"--{name}", type=_names, default=(), metavar="NAME,...", help=text)
+        faults.add_argument(f"--{name}", type=names, default=(), metavar="NAME,...", help=text)
     faults.add_argument(
         "--threads", type=_numbers, default=(), metavar="N,...", help="numbers of vCPUs"
     )
     faults.add_argument(
-        "--size", type=_size, metavar="BYTES", help="guest memory, for all threads together"
+        "--size", type=size, metavar="BYTES", help="guest memory, for all threads together"
     )
     faults.add_argument("--seed", type=int, default=0, metavar="N", help="of the patterns")
     faults.add_argument(
@@ -104,7 +109,7 @@ def _run_faults(args: argparse.Namespace) -> int:
             seed=args.seed,
             repeat=args.repeat,
         )
-        with _progress() as progress:
+        with progress_bar() as progress:
             report = run(options, progress)
     except (GmapError, OSError) as error:
         print(f"gmap bench: {' '.join(str(error).split())}", file=sys.stderr)
@@ -124,7 +129,7 @@ def _run_faults(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None] | None]:
+def progress_bar() -> Iterator[Callable[[str, int, int], None] | None]:
     """A bar on a terminal, and nothing anywhere else."""
     if not sys.stderr.isatty():
         yield None

@@ -139,6 +139,7 @@ struct pe {
     page_t *tlb_user;       /* of LDTR and STTR */
     int64_t left;           /* instructions left of the slice, between blocks */
     uint64_t sctlr;         /* SCTLR_EL1 */
+    uint64_t tbi;           /* TCR_EL1.TBI0 and TBI1: addresses have a tag */
     uint64_t fp_trap;       /* CPACR_EL1 traps SIMD&FP at this level */
     op_t *from;             /* EVENT_LOOKUP: the `go` to link, or NULL */
     unsigned retired;       /* PE_LEFT: 1 if the instruction counts as executed */
@@ -169,5 +170,13 @@ struct pe {
     uint64_t regs[N_SAVED_REGS];
     uint64_t contextidr, cntp_ctl, cntv_ctl, gpto;
 };
+
+/* Where a branch to an address goes: without its tag, if the address has one. */
+static inline uint64_t sae_branch_address(const pe_t *pe, uint64_t pc)
+{
+    if (!(pe->tbi >> (pc >> 55 & 1) & 1))
+        return pc;
+    return (uint64_t)((int64_t)(pc << 8) >> 8);
+}
 
 #endif

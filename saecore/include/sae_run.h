@@ -193,6 +193,7 @@ OP(go)  /* the end of a block that goes to op->imm, which is not linked yet */
     pe->event = EVENT_LOOKUP;
     goto out;
 lookup:
+    pe->pc = sae_branch_address(pe, pe->pc);
     pe->from = NULL;
     pe->event = EVENT_LOOKUP;
     goto out;

@@ -23,7 +23,7 @@ from saecore._defs cimport (
     ICPTR_GUEST_ADDRESS_SIZE, ICPTR_HOST_ACCESS_EXCEPTION, ICPTR_SPURIOUS,
     ICPTR_SYNCHRONOUS_EXCEPTION, ICPTR_VALIDITY, REG_ELR_EL1, REG_SPSR_EL1,
 )
-from saecore._loop cimport processor_code_changed, sae_lasrm
+from saecore._loop cimport processor_code_changed, sae_lasrm, trace_is_full
 from saecore.kvm._abort cimport handle_guest_abort
 from saecore.kvm._hypercall cimport handle_hvc
 from saecore.kvm._inject cimport adjust_pc, inject_undefined
@@ -31,6 +31,7 @@ from saecore.kvm._mmio cimport finish_mmio
 from saecore.kvm._state cimport (
     REQ_SLEEP, RUN_BUDGET, RUN_RAISED, UNBOUNDED, icptd16, icptd64, spend,
 )
+from saecore.kvm._trace cimport Recorder
 from saecore.kvm._trap cimport handle_sys_reg
 from saecore.kvm._uapi cimport EXIT_INTR, EXIT_MMIO, MP_STATE_STOPPED
 
@@ -184,6 +185,9 @@ cdef int run_loop(vcpu_t *v, watch_t *watch, bint watches) noexcept nogil:
             look = True
         else:
             enter_guest(v, min(v.left, longest))
+            if v.processor.trace != NULL and trace_is_full(v.processor.trace):
+                with gil:
+                    (<Recorder>v.processor.trace.owner).drain()
             ret = handle_exit(v)
             turns += 1
             look = v.block.icptr == ICPTR_SPURIOUS or turns % TURNS == 0

@@ -5,6 +5,7 @@ from gmap._faults cimport Space
 from saecore.kvm._bus cimport VmState
 from saecore.kvm._run cimport watch_t
 from saecore.kvm._state cimport vcpu_t
+from saecore.kvm._trace cimport Recorder
 
 
 cdef class VcpuState:
@@ -17,5 +18,6 @@ cdef class VcpuState:
     cdef object memory          # the pages of `c`, an array views keep alive
     cdef readonly object regs
     cdef readonly object kvm_run
+    cdef Recorder recorder      # that hears of its accesses, or None
     cdef object outcome(self, int ret)
     cdef int put(self) except -1

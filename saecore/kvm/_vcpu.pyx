@@ -25,6 +25,7 @@ from saecore.kvm._bus cimport VmState
 from saecore.kvm._exits cimport mmio_exit, other_exit, the_budget, the_intr
 from saecore.kvm._run cimport vcpu_run, watch_end
 from saecore.kvm._state cimport N_SPSR, RUN_BUDGET, RUN_RAISED, context_t
+from saecore.kvm._trace cimport Recorder
 from saecore.kvm._uapi cimport EXIT_MMIO, MP_STATE_RUNNABLE, kvm_run_t
 
 from saecore import _layout, _sysregs
@@ -259,6 +260,15 @@ cdef class VcpuState:
     def n_insns(self):
         """Instructions executed so far."""
         return self.c.processor.n_insns
+
+    def record(self, Recorder recorder):
+        """Let a recorder (`Vm.trace`) hear of all accesses; None: no longer."""
+        self.check_alive("KVM_RUN", initialized=False)
+        if recorder is not None:
+            recorder.attach(self.c.processor)
+        elif self.recorder is not None:
+            self.recorder.detach(self.c.processor)
+        self.recorder = recorder
 
     # --- for the ioctls ----------------------------------------------------------------------
 

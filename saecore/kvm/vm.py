@@ -16,6 +16,7 @@ from gmap.errors import ConfigError, HostMemoryError
 from saecore._cpu import CpuModel
 from saecore.kvm import uapi
 from saecore.kvm._bus import VmState
+from saecore.kvm._trace import Recorder
 from saecore.kvm.errors import KvmError
 from saecore.kvm.stats import VM_STATS, StatsFd
 from saecore.kvm.uapi import Cap, MemFlag
@@ -151,6 +152,27 @@ class Vm:
         vcpu.use_instruction_clock(self._clock == "insns")
         self.vcpus[number] = vcpu
         return vcpu
+
+    def trace(self, room: int = 1 << 16) -> Recorder:
+        """A recorder of what the guest accesses; accesses are recorded while it is open.
+
+        Parameters
+        ----------
+        room : int
+            Events it sets aside at a time, 1024 or more.
+
+        Returns
+        -------
+        Recorder
+            A context manager. Its `take()` gives the events so far.
+
+        >>> from saecore import kvm
+        >>> vm = kvm.System().create_vm()
+        >>> with vm.trace() as recorder:
+        ...     len(recorder.take())
+        0
+        """
+        return Recorder(self, room)
 
     def preferred_target(self) -> VcpuInit:
         """KVM_ARM_PREFERRED_TARGET: what to pass to `Vcpu.init`.

@@ -1,0 +1,1 @@
+"""Benchmarks a user runs: `sae bench faults`. Floor 10."""
