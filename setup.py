@@ -324,6 +324,7 @@ def extensions(compile_args: list[str], link_args: list[str]) -> list[Extension]
     config = " ".join(compile_args).replace('"', "")
     found = []
     for package in ("gmap", "saecore"):
+        headers = sorted((HERE / package / "include").glob("*.h"))
         for source in sorted((HERE / package).rglob("*.pyx")):
             relative = source.relative_to(HERE)
             found.append(
@@ -331,7 +332,7 @@ def extensions(compile_args: list[str], link_args: list[str]) -> list[Extension]
                     ".".join(relative.with_suffix("").parts),
                     [str(relative)],
                     include_dirs=[*INCLUDE, numpy.get_include()],
-                    depends=[str(path) for path in sorted((HERE / package / "include").glob("*.h"))],
+                    depends=[str(header) for header in headers],
                     define_macros=[
                         ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
                         ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),

@@ -261,8 +261,14 @@ cdef void step(processor_t *p) noexcept nogil:
 cdef void run_singly(processor_t *p, int64_t n) noexcept nogil:
     """Run exactly `n` instructions one by one, or fewer if something else ends it."""
     cdef pe_t *pe = &p.pe
+    cdef uint64_t n_events = 0
     while n > 0 and not trace_is_full(p.trace):
+        if p.trace != NULL:
+            n_events = p.trace.n
         step(p)
+        if p.trace != NULL and pe.left == 0:
+            # What was intercepted is recorded when it happens.
+            p.trace.n = n_events
         pe.retired = 0
         account(p, <uint64_t>-pe.left)
         n += pe.left

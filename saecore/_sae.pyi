@@ -5,8 +5,16 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from gmap import Gmap
-from saecore._cpu import CpuModel
-from saecore._defs import Icptr
+from saecore._block import BLOCK_DTYPE as BLOCK_DTYPE
+from saecore._block import ICPTD_DTYPE as ICPTD_DTYPE
+from saecore._block import SAVE_AREA_DTYPE as SAVE_AREA_DTYPE
+from saecore._cpu import CpuModel as CpuModel
+from saecore._cpu import cpu_model as cpu_model
+from saecore._defs import HCR_GUEST as HCR_GUEST
+from saecore._defs import PSTATE_RESET as PSTATE_RESET
+from saecore._defs import Icptr as Icptr
+from saecore._sysregs import SYSREGS as SYSREGS
+from saecore._sysregs import saved_names as saved_names
 
 SASR_MEMORY: int
 QAAF_CAPABILITIES: int

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 import gmap
+import saecore
 
 ROOT = Path(__file__).parent.parent
 SUITES = [
     name
-    for _, name, _ in pkgutil.walk_packages(gmap.__path__, "gmap.")
+    for package in (gmap, saecore)
+    for _, name, _ in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     if not name.endswith("__main__")
 ]
 
@@ -38,7 +40,7 @@ def documented(module):
             yield name, thing
 
 
-@pytest.mark.parametrize("name", ["gmap", *SUITES])
+@pytest.mark.parametrize("name", ["gmap", "saecore", *SUITES])
 def test_examples_run(name):
     module = importlib.import_module(name)
     finder = doctest.DocTestFinder(recurse=False)

@@ -188,8 +188,9 @@ cdef void decode(processor_t *p, op_t *ops, uint64_t va, uint64_t host,
     op[1].link = op + 2
     block.n_ops = <uint16_t>b.n_ops
     forward(ops, BLOCK_SLOTS, b.n_ops - 1)
-    for i in range(BLOCK_SLOTS, b.n_ops):
-        ops[i].run = LABELS[ops[i].code]
+    if LABELS != NULL:
+        for i in range(BLOCK_SLOTS, b.n_ops):
+            ops[i].run = LABELS[ops[i].code]
 
 
 # --- the cache ------------------------------------------------------------------------------
@@ -385,8 +386,9 @@ def operations(uint32_t[:] words, uint64_t va=0, uint64_t el=1, uint64_t feature
     instruction and name. For tests and for who wonders what the loop runs.
 
     >>> import numpy as np
+    >>> from saecore.a64._blocks import operations
     >>> operations(np.array([0x91000421, 0xF1000400, 0x54FFFFC1], np.uint32))
-    [(0, 'add_x_imm'), (1, 'subs_x_imm_b_ne'), (3, 'go'), (3, 'go')]
+    [(0, 'add_x_imm'), (1, 'subs_x_imm_b_ne'), (2, 'go'), (2, 'go')]
     """
     cdef processor_t *p = <processor_t *>zalloc_lines(sizeof(processor_t))
     cdef op_t *ops = <op_t *>zalloc_lines(sizeof(op_t) * ROOM_OPS)

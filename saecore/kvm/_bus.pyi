@@ -1,7 +1,16 @@
+from errno import EBADF as EBADF
+from errno import EEXIST as EEXIST
+from errno import EINVAL as EINVAL
+from errno import ENOENT as ENOENT
+from errno import ENOMEM as ENOMEM
+from errno import ENOSPC as ENOSPC
 from typing import Any
+
+from typing_extensions import disjoint_base
 
 import gmap
 
+@disjoint_base
 class VmState:
     psci_version: int
     parange: int

@@ -1,6 +1,6 @@
 from typing import ClassVar, SupportsIndex
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from saecore.kvm.uapi import Exit as Reason
 from saecore.kvm.uapi import SystemEventType
@@ -9,6 +9,7 @@ class Exit:
     __match_args__: ClassVar[tuple[str, ...]]
     reason: ClassVar[Reason | None]
 
+@disjoint_base
 class Mmio(Exit):
     data: bytes
     def __init__(

@@ -93,8 +93,11 @@ cdef class Recorder:
         ...     vcpu.run(max_insns=3)
         Budget()
         >>> events = recorder.take()
-        >>> [(int(e["insn"]), hex(e["ipa"]), int(e["kind"])) for e in events]
-        [(0, '0x40000000', 2), (0, '0x40001000', 1), (1, '0x40000004', 2), (2, '0x40000000', 2), (2, '0x40001008', 1)]
+        >>> [(hex(ipa), int(kind)) for ipa, kind in zip(events["ipa"], events["kind"])]
+        [('0x40000000', 2), ('0x40001000', 1), ('0x40000004', 2), ('0x40000000', 2),
+         ('0x40001008', 1)]
+        >>> events["insn"].tolist()
+        [0, 0, 1, 2, 2]
         """
         self.drain()
         chunks, self.chunks = self.chunks, []

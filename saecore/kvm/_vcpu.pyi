@@ -2,12 +2,16 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
+from saecore._block import BLOCK_DTYPE as BLOCK_DTYPE
 from saecore.kvm._bus import VmState
 from saecore.kvm._exits import Exit
+from saecore.kvm._trace import Recorder
 
 REGS: np.dtype[np.void]
 
+@disjoint_base
 class VcpuState:
     immediate_exit: bool
     def __new__(cls, state: VmState, id: int, features: int, *args: object) -> VcpuState: ...
@@ -30,6 +34,7 @@ class VcpuState:
     @property
     def stats_(self) -> dict[str, int]: ...
     def run(self, max_insns: SupportsIndex | None = None) -> Exit: ...
+    def record(self, recorder: Recorder | None) -> None: ...
     def kick(self) -> None: ...
     def check_alive(self, ioctl: str, initialized: bool = True) -> None: ...
     def reset(self, saved: list[int], gpto: int) -> None: ...
