@@ -58,6 +58,16 @@ def _same_before(case, bench, pristine):
     return ours.tobytes() == theirs.tobytes()
 
 
+def _fp_arithmetic(case, bench, pristine):
+    if case.ours["took"] != TOOK or _ec(case.ours) != Ec.UNKNOWN:
+        return False
+    word, at = _word(case), int(case.ours["state"]["pc"]) - DATA_VA
+    if word is None and 0 <= at <= len(pristine) - 4:  # a branch into data
+        word = int.from_bytes(bytes(pristine[at : at + 4]), "little")
+    known = word is not None and word & 0x0E000000 == 0x0E000000
+    return known and _same_before(case, bench, pristine)
+
+
 def _sp_alignment(case, bench, pristine):
     if case.ours["took"] != TOOK or _ec(case.ours) != Ec.SP_ALIGN:
         return False
@@ -192,6 +202,13 @@ def _signed_extremes(case, bench, pristine):
 
 
 RULES = [
+    Rule(
+        "fp-arithmetic",
+        "SIMD&FP data processing is done",
+        "it is not implemented here yet, and UNDEFINED",
+        "none: the next step; met where a branch leads into data",
+        _fp_arithmetic,
+    ),
     Rule(
         "sp-alignment-not-checked",
         "loads and stores with a misaligned SP as base are done",

@@ -85,6 +85,8 @@ THEIRS_ONLY = [
     Space("flagm", 0xFFFFF01F, 0xD500401F, "FEAT_FlagM, CFINV, XAFLAG, AXFLAG"),
     Space("sve", 0xFFDFFFE0, 0xD5181200, "FEAT_SVE, ZCR_EL1"),
     Space("pauth", 0xFFDFF000, 0xD5182000, "FEAT_PAuth, keys"),
+    Space("specres", 0xFFFFFF80, 0xD50B7380, "FEAT_SPECRES: CFP, DVP, CPP RCTX"),
+    Space("secure-timer", 0xFFDFFF00, 0xD51FE200, "CNTPS_*: there is no Secure EL1 here"),
     Space("pmu", 0xFFDFF000, 0xD51B9000, "FEAT_PMUv3: ID_AA64DFR0_EL1.PMUVer is 0 here"),
     Space("pmu", 0xFFDFF000, 0xD5189000, "FEAT_PMUv3"),
     Space("pmu", 0xFFDFF800, 0xD51BE800, "FEAT_PMUv3"),
