@@ -4,9 +4,10 @@
 from libc.errno cimport EAGAIN, EFBIG, EINVAL, ENOENT, ENOMEM
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
-from gmap._atomic cimport cas, load, load_acquire, store_release
+from gmap._atomic cimport add, cas, load, load_acquire, store_release
 from gmap._defs cimport (
-    COUNTER_HOST_DIRTIED, COUNTER_LINKED_1M, COUNTER_LINKED_2G, COUNTER_LINKED_4K, CRSTE_EMPTY,
+    COUNTER_HOST_DIRTIED, COUNTER_LINKED_1M, COUNTER_LINKED_2G, COUNTER_LINKED_4K, COUNTER_LOOKUPS,
+    COUNTER_MINOR, CRSTE_EMPTY,
     CRSTE_FC, CRSTE_I, CRSTE_P, CRSTE_SW_D, CRSTE_SW_PR, CRSTE_SW_S, CRSTE_SW_SD, CRSTE_SW_W,
     CRSTE_SW_Y, CRSTE_TT, FOLIO_ORDER_1M, FOLIO_ORDER_2G, GMAP_FLAG_ALLOW_HPAGE_1M,
     GMAP_FLAG_ALLOW_HPAGE_2G, LEVEL_PAGE, LEVEL_REGION3, LEVEL_SEGMENT, PAGE_SHIFT, PGSTE_ZERO,
@@ -15,7 +16,7 @@ from gmap._defs cimport (
 )
 from gmap._regions cimport host_page_t, host_t, mmu_notifier_t
 from gmap._slots cimport memslot_t, memslots_t
-from gmap._sync cimport rwlock_t, srcu_t
+from gmap._sync cimport read_trylock, read_unlock, rwlock_t, srcu_t
 from gmap._tables cimport (
     arena_t, dat_entry_walk, mmu_cache_t, pgste_lock, pgste_slot, pgste_unlock,
 )
@@ -216,6 +217,28 @@ cdef inline void fault_walk(uint64_t asce, walk_cache_t *cache, guest_fault_t *f
     f.ptep = walk.ptep
     f.crstep = walk.crstep
     f.crste = walk.crste
+
+
+cdef inline bint fault_from_tables(gmap_t *g, uint64_t gfn, bint write) noexcept nogil:
+    """Resolve one fault from the tables alone: the first state of the state machine, tried
+    without waiting for anybody."""
+    cdef guest_fault_t f
+    cdef uint64_t counters[N_COUNTERS]
+    cdef bint fixed
+    if not read_trylock(&g.mmu_lock):
+        return False
+    f.gfn = gfn
+    f.write_attempt = write
+    counters[COUNTER_HOST_DIRTIED] = 0      # the only one a minor fault touches
+    fault_walk(load(&g.asce), NULL, &f)
+    fixed = try_fixup_minor(g, &f, counters) == 0
+    read_unlock(&g.mmu_lock)
+    if fixed:
+        add(&g.counters[COUNTER_LOOKUPS], 1)
+        add(&g.counters[COUNTER_MINOR], 1)
+        if counters[COUNTER_HOST_DIRTIED]:
+            add(&g.counters[COUNTER_HOST_DIRTIED], 1)
+    return fixed
 
 
 # --- link (dat-gmap.md 11.2), mmu_lock held for read ----------------------------------------

@@ -11,5 +11,4 @@ from gmap._readable cimport AddressSpace
 
 cdef class Gmap(AddressSpace):
     cdef readonly Space space
-    cdef bint minor_fault(self, uint64_t gfn, bint write) noexcept
     cdef object split_each(self, object gfn, uint64_t *histogram)

@@ -15,27 +15,24 @@ from typing import NamedTuple
 import numpy as np
 
 from gmap._address cimport as_u64, as_u64_array
-from gmap._atomic cimport add, load
+from gmap._atomic cimport load
 from gmap._defs cimport (
-    COUNTER_HOST_DIRTIED, COUNTER_LOOKUPS, COUNTER_MINOR, GMAP_FLAG_ALLOW_HPAGE_1M,
-    GMAP_FLAG_ALLOW_HPAGE_2G, GMAP_FLAG_OWNS_PAGETABLES, GMAP_FLAG_PFAULT_ENABLED, LEVEL_PAGE,
-    PAGE_SHIFT, WALK_SPLIT_ALLOC,
+    GMAP_FLAG_ALLOW_HPAGE_1M, GMAP_FLAG_ALLOW_HPAGE_2G, GMAP_FLAG_OWNS_PAGETABLES,
+    GMAP_FLAG_PFAULT_ENABLED, LEVEL_PAGE, PAGE_SHIFT, WALK_SPLIT_ALLOC,
 )
 from gmap._faults cimport Space, fault_in, guest_pages, histogram_array, timed_faults
 from gmap._geometry cimport limit_to_type
 from gmap._gmap cimport (
-    N_COUNTERS, N_EVENTS, QUIRK_AGE_LOSES_DIRTY, QUIRK_UNMAP_LOSES_DIRTY, asce_end, fault_walk,
-    gmap_age, gmap_init, gmap_invalidate_end, gmap_invalidate_start, gmap_replace_asce,
-    gmap_set_limit, gmap_split_huge_pages, gmap_t, gmap_unmap, guest_fault_t, try_fixup_minor,
+    N_EVENTS, QUIRK_AGE_LOSES_DIRTY, QUIRK_UNMAP_LOSES_DIRTY, asce_end, fault_from_tables, gmap_age,
+    gmap_init, gmap_invalidate_end, gmap_invalidate_start, gmap_replace_asce, gmap_set_limit,
+    gmap_split_huge_pages, gmap_t, gmap_unmap,
 )
 from gmap._histogram cimport N_BUCKETS, bucket_of, now_ns
 from gmap._host cimport Host
 from gmap._memory cimport release, zalloc_lines
 from gmap._memslots cimport Memslots
 from gmap._readable cimport AddressSpace, locked_walk
-from gmap._sync cimport (
-    read_trylock, read_unlock, spin_lock, spin_unlock, write_lock, write_unlock,
-)
+from gmap._sync cimport spin_lock, spin_unlock, write_lock, write_unlock
 from gmap._tables cimport (
     KIND_CRST, KIND_PT, arena_mapped_bytes, mmu_cache_drain, mmu_cache_t,
 )
@@ -342,30 +339,10 @@ cdef class Gmap(AddressSpace):
         array([0, 5, 5], dtype=int32)
         """
         if PyLong_CheckExact(gfn) and (write is False or write is True) and not pfault:
-            if self.minor_fault(as_u64(gfn, "gfn", LAST_GFN), write is True):
+            # Without letting go of the interpreter.
+            if fault_from_tables(self.c, as_u64(gfn, "gfn", LAST_GFN), write is True):
                 return 0
         return fault_in(self.space, NULL, gfn, write, errors, pfault)
-
-    cdef bint minor_fault(self, uint64_t gfn, bint write) noexcept:
-        """Try the first state of the state machine without letting go of the interpreter."""
-        cdef gmap_t *g = self.c
-        cdef guest_fault_t f
-        cdef uint64_t counters[N_COUNTERS]
-        cdef bint fixed
-        if not read_trylock(&g.mmu_lock):
-            return False
-        f.gfn = gfn
-        f.write_attempt = write
-        counters[COUNTER_HOST_DIRTIED] = 0      # the only one a minor fault touches
-        fault_walk(load(&g.asce), NULL, &f)
-        fixed = try_fixup_minor(g, &f, counters) == 0
-        read_unlock(&g.mmu_lock)
-        if fixed:
-            add(&g.counters[COUNTER_LOOKUPS], 1)
-            add(&g.counters[COUNTER_MINOR], 1)
-            if counters[COUNTER_HOST_DIRTIED]:
-                add(&g.counters[COUNTER_HOST_DIRTIED], 1)
-        return fixed
 
     def fault_latency(self, gfn, write=False):
         """Fault frames in one at a time and measure each.

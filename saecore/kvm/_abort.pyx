@@ -8,17 +8,16 @@ an abort.
 from libc.errno cimport EFAULT
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint64_t
 
-from gmap._atomic cimport add, load, load_ptr, store
+from gmap._atomic cimport load_ptr, store
 from gmap._defs cimport (
-    COUNTER_HOST_DIRTIED, COUNTER_LOOKUPS, COUNTER_MINOR, PAGE_SHIFT, PIC_ADDRESSING,
-    PIC_ASCE_TYPE, PIC_PAGE_TRANSLATION, PIC_PROTECTION, PIC_REGION_FIRST_TRANS,
-    PIC_REGION_SECOND_TRANS, PIC_REGION_THIRD_TRANS, PIC_SEGMENT_TRANSLATION, SLOT_FLAG_INVALID,
-    SLOT_FLAG_READONLY,
+    PAGE_SHIFT, PIC_ADDRESSING, PIC_ASCE_TYPE, PIC_PAGE_TRANSLATION, PIC_PROTECTION,
+    PIC_REGION_FIRST_TRANS, PIC_REGION_SECOND_TRANS, PIC_REGION_THIRD_TRANS,
+    PIC_SEGMENT_TRANSLATION, SLOT_FLAG_INVALID, SLOT_FLAG_READONLY,
 )
 from gmap._faultin cimport fault_batch_t, faultin
-from gmap._gmap cimport N_COUNTERS, fault_walk, gmap_t, guest_fault_t, try_fixup_minor
+from gmap._gmap cimport fault_from_tables, gmap_t
 from gmap._slots cimport find_memslot, memslot_t, memslots_t
-from gmap._sync cimport read_trylock, read_unlock, srcu_read_lock, srcu_read_unlock
+from gmap._sync cimport srcu_read_lock, srcu_read_unlock
 from saecore._defs cimport (
     EC_IABT_LOW, ESR_CM, ESR_EC_SHIFT, ESR_S1PTW, ESR_WNR, FSI_STORE, ICPTD_ESR_ELZ,
     ICPTD_FAR_ELZ, ICPTD_PIC, ICPTD_TEID, ICPTR_GUEST_ADDRESS_SIZE, TEID_FSI_SHIFT,
@@ -52,33 +51,12 @@ cdef inline int memory_at(vcpu_t *v, uint64_t gfn) noexcept nogil:
     return found
 
 
-cdef bint minor_fault(gmap_t *g, uint64_t gfn, bint write) noexcept nogil:
-    """Resolve a fault from the tables alone, if nobody is changing them."""
-    cdef guest_fault_t f
-    cdef uint64_t counters[N_COUNTERS]
-    cdef bint fixed
-    if not read_trylock(&g.mmu_lock):
-        return False
-    f.gfn = gfn
-    f.write_attempt = write
-    counters[COUNTER_HOST_DIRTIED] = 0      # the only one a minor fault touches
-    fault_walk(load(&g.asce), NULL, &f)
-    fixed = try_fixup_minor(g, &f, counters) == 0
-    read_unlock(&g.mmu_lock)
-    if fixed:
-        add(&g.counters[COUNTER_LOOKUPS], 1)
-        add(&g.counters[COUNTER_MINOR], 1)
-        if counters[COUNTER_HOST_DIRTIED]:
-            add(&g.counters[COUNTER_HOST_DIRTIED], 1)
-    return fixed
-
-
 cdef int user_mem_abort(vcpu_t *v, uint64_t gfn, bint write) noexcept nogil:
     """Fault a frame in: 1, or a negative errno, or RUN_RAISED."""
     cdef fault_batch_t batch
     cdef uint8_t flag = write
     cdef int32_t code = 0
-    if minor_fault(v.vm.gmap, gfn, write):
+    if fault_from_tables(v.vm.gmap, gfn, write):
         return 1
     v.faults.pstate = v.block.pstate
     v.faults.pc = v.block.pc
