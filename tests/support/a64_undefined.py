@@ -85,7 +85,9 @@ THEIRS_ONLY = [
     Space("flagm", 0xFFFFF01F, 0xD500401F, "FEAT_FlagM, CFINV, XAFLAG, AXFLAG"),
     Space("sve", 0xFFDFFFE0, 0xD5181200, "FEAT_SVE, ZCR_EL1"),
     Space("pauth", 0xFFDFF000, 0xD5182000, "FEAT_PAuth, keys"),
-    Space("specres", 0xFFFFFF80, 0xD50B7380, "FEAT_SPECRES: CFP, DVP, CPP RCTX"),
+    Space("later", 0xFFFFFF80, 0xD50B7380, "FEAT_SPECRES: CFP, DVP, CPP RCTX"),
+    Space("later", 0xFFFFFFE0, 0xD50B7D20, "FEAT_DPB2: DC CVADP"),
+    Space("later", 0xFFFFFFC0, 0xD53B2400, "FEAT_RNG: RNDR, RNDRRS"),
     Space("secure-timer", 0xFFDFFF00, 0xD51FE200, "CNTPS_*: there is no Secure EL1 here"),
     Space("pmu", 0xFFDFF000, 0xD51B9000, "FEAT_PMUv3: ID_AA64DFR0_EL1.PMUVer is 0 here"),
     Space("pmu", 0xFFDFF000, 0xD5189000, "FEAT_PMUv3"),
@@ -97,6 +99,11 @@ THEIRS_ONLY = [
 #: SIMD&FP data processing. What is not known there is the next step's; Unicorn is not asked, as
 #: some of it makes it abort.
 NOT_YET = Space("fp-arithmetic", 0x0E000000, 0x0E000000, "SIMD&FP data processing: not yet here")
+
+
+def _alone(machine, word, el):
+    """Is a word undefined with no other beside it, which may have stored into its program?"""
+    return bool(judge(machine, np.array([word], "u4"), el).undefined[0])
 
 
 def compare(ours, theirs, words, el, spaces=THEIRS_ONLY):
@@ -114,6 +121,8 @@ def compare(ours, theirs, words, el, spaces=THEIRS_ONLY):
         space = next((s for s in spaces if s.ours_undefined == undefined and s.has(word)), None)
         if space:
             explained[space.name] += 1
-        else:
+        elif _alone(ours, word, el) != _alone(theirs, word, el):
             left.append((word, undefined))
+        else:
+            explained["only beside others"] += 1
     return explained, left
