@@ -305,22 +305,27 @@ cdef void run(processor_t *p, unsigned int *token) noexcept nogil:
             srcu_read_unlock(&p.gmap.tlb, token[0])
             token[0] = srcu_read_lock(&p.gmap.tlb)
             mmu_catch_up(p)
-        n = min(<uint64_t>SLICE, p.budget)
+        n = min(p.once if p.once else <uint64_t>SLICE, p.budget)
         if pe.careful or n <= LONGEST_BLOCK:
             run_singly(p, <int64_t>n)
         else:
             run_blocks(p, <int64_t>n)
         if pe.event == EVENT_INTERCEPT:
+            p.once = 0
             return
         if pe.event == EVENT_WAIT and p.budget != NO_LIMIT:
             # A bounded run does not wait: WFI may end for no reason.
             pe.pc += 4
             account(p, 1)
-        elif pe.event == EVENT_WAIT:
+        elif pe.event == EVENT_WAIT and not p.once:
             srcu_read_unlock(&p.gmap.tlb, token[0])
             nap(p, (tick if tick else now_ns() + TICK_NS))
             token[0] = srcu_read_lock(&p.gmap.tlb)
             mmu_catch_up(p)
+            pe.icptr = ICPTR_SPURIOUS
+            return
+        if p.once:
+            p.once = 0
             pe.icptr = ICPTR_SPURIOUS
             return
         if tick == 0:

@@ -81,6 +81,7 @@ ctypedef struct processor_t:
     uint64_t request
     # How many instructions SAE may still execute; it ends (SPURIOUS) when they are used up.
     uint64_t budget
+    uint64_t once           # not 0: SAE ends (SPURIOUS) after about so many instructions, once
     uint64_t n_insns        # executed so far, all calls together
     trace_t *trace          # with CAREFUL_TRACE: SAE ends (SPURIOUS) when it is nearly full
     mmu_t mmu

@@ -19,8 +19,10 @@ from gmap._gmap cimport fault_from_tables, gmap_t
 from gmap._slots cimport find_memslot, memslot_t, memslots_t
 from gmap._sync cimport srcu_read_lock, srcu_read_unlock
 from saecore._defs cimport (
-    EC_IABT_LOW, ESR_CM, ESR_EC_SHIFT, ESR_S1PTW, ESR_WNR, FSI_STORE, ICPTD_ESR_ELZ,
-    ICPTD_FAR_ELZ, ICPTD_PIC, ICPTD_TEID, ICPTR_GUEST_ADDRESS_SIZE, TEID_FSI_SHIFT,
+    EC_DABT_LOW, EC_IABT_LOW, ESR_CM, ESR_EC_SHIFT, ESR_ISV, ESR_S1PTW, ESR_WNR, FSI_STORE,
+    ICPTD_ESR_ELZ,
+    ICPTD_FAR_ELZ, ICPTD_PIC, ICPTD_TEID, ICPTR_GUEST_ADDRESS_SIZE,
+    ICPTR_HOST_ACCESS_EXCEPTION, TEID_FSI_SHIFT,
 )
 from saecore.kvm._inject cimport inject_abort, inject_size_fault
 from saecore.kvm._mmio cimport io_mem_abort
@@ -49,6 +51,15 @@ cdef inline int memory_at(vcpu_t *v, uint64_t gfn) noexcept nogil:
         found = MEMORY_READ if slot.flags & SLOT_FLAG_READONLY else MEMORY_WRITE
     srcu_read_unlock(&g.srcu, token)
     return found
+
+
+cdef bint is_mmio(vcpu_t *v) noexcept nogil:
+    cdef uint64_t esr = icptd64(v.block, ICPTD_ESR_ELZ)
+    cdef uint64_t ipa = icptd64(v.block, ICPTD_TEID) & ~<uint64_t>0xFFF
+    return (v.block.icptr == ICPTR_HOST_ACCESS_EXCEPTION
+            and <int>(esr >> ESR_EC_SHIFT) == EC_DABT_LOW and esr & ESR_ISV
+            and not esr & ESR_S1PTW and v.vm.bus.n == 0 and ipa < v.vm.guest_phys_size
+            and memory_at(v, ipa >> PAGE_SHIFT) == MEMORY_NONE)
 
 
 cdef int user_mem_abort(vcpu_t *v, uint64_t gfn, bint write) noexcept nogil:

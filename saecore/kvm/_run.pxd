@@ -8,5 +8,6 @@ ctypedef struct watch_t:
     int old                 # the wake-up descriptor it took the place of
 
 
+cdef int vcpu_run_briefly(vcpu_t *v, bint immediate) noexcept nogil
 cdef int vcpu_run(vcpu_t *v, watch_t *watch, bint immediate) noexcept nogil
 cdef void watch_end(watch_t *watch) noexcept

@@ -17,19 +17,19 @@ from libc.stdint cimport uint64_t
 from posix.time cimport nanosleep, timespec
 from posix.unistd cimport read, write
 
-from gmap._atomic cimport exchange, store
+from gmap._atomic cimport exchange, load, store
 from saecore._defs cimport (
     EC_DABT_LOW, EC_HVC64, EC_IABT_LOW, EC_SYS64, ESR_EC_SHIFT, ICPTD_ESR_ELZ, ICPTD_VIR,
     ICPTR_GUEST_ADDRESS_SIZE, ICPTR_HOST_ACCESS_EXCEPTION, ICPTR_SPURIOUS,
     ICPTR_SYNCHRONOUS_EXCEPTION, ICPTR_VALIDITY, REG_ELR_EL1, REG_SPSR_EL1,
 )
-from saecore._loop cimport processor_code_changed, sae_lasrm, trace_is_full
-from saecore.kvm._abort cimport handle_guest_abort
+from saecore._loop cimport processor_code_changed, sae_execute, sae_lasrm, trace_is_full
+from saecore.kvm._abort cimport handle_guest_abort, is_mmio
 from saecore.kvm._hypercall cimport handle_hvc
 from saecore.kvm._inject cimport adjust_pc, inject_undefined
 from saecore.kvm._mmio cimport finish_mmio
 from saecore.kvm._state cimport (
-    REQ_SLEEP, RUN_BUDGET, RUN_RAISED, UNBOUNDED, icptd16, icptd64, spend,
+    REQ_SLEEP, RUN_BUDGET, RUN_ON, RUN_RAISED, UNBOUNDED, icptd16, icptd64, spend,
 )
 from saecore.kvm._trace cimport Recorder
 from saecore.kvm._trap cimport handle_sys_reg
@@ -44,6 +44,7 @@ cdef enum:
     # Instructions before the first look for signals. What comes earlier counts as before the
     # run; without this, every short run would pay for the watch.
     FIRST_SLICE = 20000
+    BRIEFLY = 512           # instructions a run may do without letting go of Python's lock
     TURNS = 1024            # interceptions between two looks
     NAP_NS = 1000000        # of a stopped vCPU
 
@@ -175,6 +176,11 @@ cdef int run_loop(vcpu_t *v, watch_t *watch, bint watches) noexcept nogil:
         if exchange(&v.kicked, 0):
             v.run.exit_reason = EXIT_INTR
             return -EINTR
+        if v.entered:
+            # There is an exit already.
+            v.entered = False
+            ret = handle_exit(v)
+            continue
         adjust_pc(v)
         if v.left == 0:
             return RUN_BUDGET
@@ -198,12 +204,7 @@ cdef int run_loop(vcpu_t *v, watch_t *watch, bint watches) noexcept nogil:
     return ret
 
 
-cdef int vcpu_run(vcpu_t *v, watch_t *watch, bint immediate) noexcept nogil:
-    """Run a vCPU that is initialised. 0: kvm_run says why; RUN_BUDGET; RUN_RAISED; or -errno.
-
-    `watch` is NULL on a thread that does not run Python's signal handlers.
-    """
-    cdef int ret
+cdef void run_begin(vcpu_t *v) noexcept nogil:
     if not v.resumes:
         # Userspace has had its time to change instructions; after an MMIO it is the guest's
         # business to tell the processor, as after any device's write.
@@ -215,8 +216,44 @@ cdef int vcpu_run(vcpu_t *v, watch_t *watch, bint immediate) noexcept nogil:
         sae_lasrm(v.processor, v.area)
         v.loaded = True
     v.processor.pe.v = v.context.vregs
-    ret = -EINTR if immediate else run_loop(v, watch, watch != NULL)
+    v.entered = False
+
+
+cdef void run_end(vcpu_t *v, int ret) noexcept nogil:
     v.resumes = ret == 0 and v.run.exit_reason == EXIT_MMIO
     adjust_pc(v)
     v.context.vregs = v.processor.pe.v
+
+
+cdef int vcpu_run_briefly(vcpu_t *v, bint immediate) noexcept nogil:
+    """Begin to run a vCPU that is initialised: 0 if its first instructions end in an MMIO exit,
+    else RUN_ON, and `vcpu_run` goes on. It waits for nobody, so that between two exits Python's
+    lock need not change hands."""
+    cdef int ret
+    run_begin(v)
+    if immediate or load(&v.kicked) or v.requests or v.processor.trace != NULL or (
+            v.execute != sae_execute):
+        return RUN_ON
+    adjust_pc(v)
+    v.processor.once = BRIEFLY
+    enter_guest(v, v.left)
+    v.processor.once = 0
+    if not is_mmio(v):
+        v.entered = True
+        return RUN_ON
+    ret = handle_exit(v)
+    if ret == 1:
+        return RUN_ON
+    run_end(v, ret)
+    return ret
+
+
+cdef int vcpu_run(vcpu_t *v, watch_t *watch, bint immediate) noexcept nogil:
+    """Go on with a vCPU that is begun. 0: kvm_run says why it ended; RUN_BUDGET; RUN_RAISED; or
+    -errno.
+
+    `watch` is NULL on a thread that does not run Python's signal handlers.
+    """
+    cdef int ret = -EINTR if immediate else run_loop(v, watch, watch != NULL)
+    run_end(v, ret)
     return ret

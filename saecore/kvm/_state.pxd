@@ -26,6 +26,7 @@ cdef enum:
 
     # What ends vcpu_run beside 0 (kvm_run.exit_reason says) and negative errnos.
     RUN_BUDGET = 2          # max_insns are used up
+    RUN_ON = 1              # it has not ended
     RUN_RAISED = 3          # a signal handler raised a Python exception
 
     UNBOUNDED = -1          # vcpu_t.left
@@ -116,6 +117,7 @@ ctypedef struct vcpu_t:
     bint loaded             # the processor holds the save area's registers
     bint initialized
     bint resumes            # the last exit was an MMIO
+    bint entered            # SAE has been executed, and its interception not looked at
     int mp_state
     uint32_t vir            # of the last validity interception
     const char *bug         # why the VM died

@@ -23,8 +23,8 @@ from saecore._defs cimport PSTATE_RESET, SAE_SAF_FORMAT_0, SAE_SAS_VALID, SAE_SD
 from saecore._loop cimport processor_free, processor_new, sae_execute, sae_stiasrm
 from saecore.kvm._bus cimport VmState
 from saecore.kvm._exits cimport mmio_exit, other_exit, the_budget, the_intr
-from saecore.kvm._run cimport vcpu_run, watch_end
-from saecore.kvm._state cimport N_SPSR, RUN_BUDGET, RUN_RAISED, context_t
+from saecore.kvm._run cimport vcpu_run, vcpu_run_briefly, watch_end
+from saecore.kvm._state cimport N_SPSR, RUN_BUDGET, RUN_ON, RUN_RAISED, context_t
 from saecore.kvm._trace cimport Recorder
 from saecore.kvm._uapi cimport EXIT_MMIO, MP_STATE_RUNNABLE, kvm_run_t
 
@@ -177,7 +177,7 @@ cdef class VcpuState:
         call init(vm.preferred_target())
         """
         cdef int ret
-        cdef bint watches
+        cdef bint watches, immediate
         if max_insns is None:
             self.c.left = <uint64_t>-1
         else:
@@ -188,9 +188,11 @@ cdef class VcpuState:
             self.refuse_run()
         watches = PyThread_get_thread_ident() == self.main_thread
         self.running = True
-        with nogil:
-            ret = vcpu_run(&self.c, &self.watch if watches else NULL,
-                           self.c.run.immediate_exit != 0)
+        immediate = self.c.run.immediate_exit != 0
+        ret = vcpu_run_briefly(&self.c, immediate)
+        if ret == RUN_ON:
+            with nogil:
+                ret = vcpu_run(&self.c, &self.watch if watches else NULL, immediate)
         self.running = False
         self.c.exits += 1
         if self.watch.on:
