@@ -33,6 +33,7 @@ cdef void mode_follow(pe_t *pe) noexcept nogil:
     cdef uint64_t fpen = pe.regs[<int>REG_CPACR_EL1] >> 20 & 3
     pe.el = pe.pstate >> 2 & 3
     pe.tlb_user = pe.tlbs[0]
+    pe.jumps = pe.jumps_of[pe.el]
     if pe.el == 0:
         pe.tlb = pe.tlbs[0]
     else:

@@ -38,7 +38,7 @@ from saecore._mmu cimport (
     mmu_catch_up, mmu_configure, mmu_drop_pages, mmu_fetch, mmu_pointer, mmu_read, mmu_write,
 )
 from saecore._pe cimport (
-    BLOCK_SLOTS, CAREFUL_DEBUG, JUMPS, SAE_LE32, TLB0_PAGES, X_SP, X_ZERO, block_t, jump_t, op_t,
+    BLOCK_SLOTS, CAREFUL_DEBUG, JUMP_AT, SAE_LE32, TLB0_PAGES, X_SP, X_ZERO, block_t, jump_t, op_t,
     page_t, pe_calls_t, pe_t,
 )
 from saecore._processor cimport processor_t, trace_t
@@ -199,8 +199,8 @@ cdef void run_blocks(processor_t *p, int64_t n) noexcept nogil:
     pe.left = n - LONGEST_BLOCK
     count_from(p)
     while True:
-        jump = &pe.jumps[pe.pc >> 2 & (JUMPS - 1)]
-        if jump.key == (pe.pc | pe.el) and not pe.pstate & PSTATE_IL:
+        jump = &pe.jumps[JUMP_AT(pe.pc)]
+        if jump.va == pe.pc and not pe.pstate & PSTATE_IL:
             block = <block_t *>(jump.op - BLOCK_SLOTS)
         elif find_code(p, &host):
             epoch = p.code.epoch

@@ -66,8 +66,10 @@ cdef extern from "sae_pe.h" nogil:
         uint64_t aligned
 
     ctypedef struct jump_t:
-        uint64_t key
+        uint64_t va
         op_t *op
+    uint64_t JUMP_AT(uint64_t va)
+    uint64_t JUMP_EMPTY(uint64_t at)
 
     ctypedef struct vreg_t:
         uint64_t d[2]
@@ -112,6 +114,7 @@ cdef extern from "sae_pe.h" nogil:
         uint64_t sp[2]
         uint64_t features
         page_t *tlbs[3]
+        jump_t *jumps_of[2]
         page_t *no_tlb
         uint64_t careful
         uint64_t clock

@@ -44,8 +44,8 @@ ctypedef struct code_t:
     char *arena             # of blocks and pages; dropped whole when it is full
     size_t begin            # of its first whole cache line
     size_t used
-    uint32_t n_jumps        # entries of pe.jumps in use, and which
-    uint16_t jumps[JUMPS]
+    uint32_t n_jumps        # entries of the tables of jumps in use, and which
+    uint16_t jumps[2 * JUMPS]
     block_t **blocks        # by host address
     code_page_t **pages
     uint64_t epoch          # blocks of an older one are compared with memory before use

@@ -14,7 +14,9 @@ from libc.string cimport memcmp, memcpy, memset
 from gmap._defs cimport PAGE_SIZE
 from gmap._memory cimport release, zalloc, zalloc_lines
 from saecore._mmu cimport mmu_protect_code
-from saecore._pe cimport BLOCK_SLOTS, JUMPS, SAE_LE32, block_t, jump_t, op_t
+from saecore._pe cimport (
+    BLOCK_SLOTS, JUMP_AT, JUMP_EMPTY, JUMPS, SAE_LE32, block_t, jump_t, op_t,
+)
 from saecore._processor cimport (
     CODE_BITS, CODE_PAGE_BITS, code_page_t, code_t, processor_t,
 )
@@ -37,7 +39,6 @@ cdef enum:
     MAX_INSNS = 60
     MAX_OPS = 200           # an instruction is at most some dozens
     ROOM_OPS = 256          # slots while a block is made
-    NO_KEY = 2              # of an empty jump
     BUCKETS = 1 << 11       # by the top bits of an instruction
 
 
@@ -220,12 +221,13 @@ cdef int code_init(processor_t *p) noexcept nogil:
     c.links_room = 1 << 16
     c.links = <op_t **>zalloc(sizeof(op_t *) * c.links_room)
     c.scratch = <op_t *>zalloc_lines(sizeof(op_t) * ROOM_OPS)
-    p.pe.jumps = <jump_t *>zalloc_lines(sizeof(jump_t) * JUMPS)
+    p.pe.jumps_of[0] = <jump_t *>zalloc_lines(sizeof(jump_t) * 2 * JUMPS)
     if (c.arena == NULL or c.blocks == NULL or c.pages == NULL or c.links == NULL
-            or c.scratch == NULL or p.pe.jumps == NULL):
+            or c.scratch == NULL or p.pe.jumps_of[0] == NULL):
         return -1
-    for i in range(JUMPS):
-        p.pe.jumps[i].key = NO_KEY
+    p.pe.jumps_of[1] = p.pe.jumps_of[0] + JUMPS
+    for i in range(2 * JUMPS):
+        p.pe.jumps_of[0][i].va = JUMP_EMPTY(i & (JUMPS - 1))
     c.epoch = 1
     return 0
 
@@ -236,7 +238,7 @@ cdef void code_free(processor_t *p) noexcept nogil:
     release(p.code.pages)
     release(p.code.links)
     release(p.code.scratch)
-    release(p.pe.jumps)
+    release(p.pe.jumps_of[0])
 
 
 cdef void code_new_epoch(processor_t *p) noexcept nogil:
@@ -248,7 +250,7 @@ cdef void code_new_epoch(processor_t *p) noexcept nogil:
         (go - 1).link = go
     c.n_links = 0
     for i in range(c.n_jumps):
-        p.pe.jumps[c.jumps[i]].key = NO_KEY
+        p.pe.jumps_of[0][c.jumps[i]].va = JUMP_EMPTY(c.jumps[i] & (JUMPS - 1))
     c.n_jumps = 0
     c.epoch += 1
 
@@ -366,11 +368,11 @@ cdef block_t *code_block(processor_t *p, uint64_t va, uint64_t host) noexcept no
     if block == NULL:
         decode(p, c.scratch, va, host, MAX_INSNS)
         block = keep(p, c.scratch)
-    jump = &p.pe.jumps[va >> 2 & (JUMPS - 1)]
-    if jump.key == NO_KEY:
-        c.jumps[c.n_jumps] = <uint16_t>(va >> 2 & (JUMPS - 1))
+    jump = &p.pe.jumps_of[p.pe.el][JUMP_AT(va)]
+    if jump.va == JUMP_EMPTY(JUMP_AT(va)):
+        c.jumps[c.n_jumps] = <uint16_t>(jump - p.pe.jumps_of[0])
         c.n_jumps += 1
-    jump.key = va | p.pe.el
+    jump.va = va
     jump.op = <op_t *>block + BLOCK_SLOTS
     return block
 

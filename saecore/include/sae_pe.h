@@ -76,11 +76,15 @@ typedef struct {
 
 enum { TLB0_BITS = 12, TLB0_PAGES = 1 << TLB0_BITS, JUMP_BITS = 11, JUMPS = 1 << JUMP_BITS };
 
-/* A block found by virtual address. */
+/* A block found by virtual address. Each exception level has a table of its own: an address has
+ * no bit to spare for the level, as any value may be branched to. An empty entry holds an address
+ * that belongs to another entry, so nothing that is looked for here equals it. */
 typedef struct {
-    uint64_t key;       /* va | el; 2: none */
+    uint64_t va;
     op_t *op;
 } jump_t;
+#define JUMP_AT(va) ((va) >> 2 & (JUMPS - 1))
+#define JUMP_EMPTY(at) ((at) == JUMPS - 1 ? UINT64_C(0) : ~UINT64_C(0))
 
 /* How an access differs from a plain one. */
 enum {
@@ -132,7 +136,7 @@ struct pe {
     /* Flags: N is the sign of nf, Z is set iff zf is 0, C is cf (0 or 1), V the sign of vf. */
     uint64_t nf, zf, cf, vf;
     page_t *tlb;            /* of the current EL and PAN */
-    jump_t *jumps;
+    jump_t *jumps;          /* of the current EL */
     uint64_t el;            /* 0 or 1 */
     const pe_calls_t *calls;
     uint64_t x[N_X];
@@ -152,6 +156,7 @@ struct pe {
     uint64_t sp[2];         /* SP_EL0, SP_EL1; the one in use is x[X_SP] */
     uint64_t features;      /* FEATURE_ bits */
     page_t *tlbs[3];        /* of EL0, of EL1, of EL1 with PAN: what `tlb` may be */
+    jump_t *jumps_of[2];    /* by EL */
     page_t *no_tlb;         /* one that never has a page */
     uint64_t careful;       /* CAREFUL_ bits: one instruction at a time, no TLB */
     uint64_t clock;         /* 0: the counter follows the host's, 1: the instructions */

@@ -52,9 +52,9 @@
 #define GO_PC(where)                                                                           \
     do {                                                                                       \
         uint64_t pc_ = (where);                                                                \
-        const jump_t *jump_ = &pe->jumps[pc_ >> 2 & (JUMPS - 1)];                              \
+        const jump_t *jump_ = &pe->jumps[JUMP_AT(pc_)];                                        \
         left -= op->ra;                                                                        \
-        if (SAE_UNLIKELY(jump_->key != (pc_ | pe->el) || left < 0)) {                          \
+        if (SAE_UNLIKELY(jump_->va != pc_ || left < 0)) {                                      \
             pe->pc = pc_;                                                                      \
             goto lookup;                                                                       \
         }                                                                                      \

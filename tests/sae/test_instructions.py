@@ -183,3 +183,28 @@ def test_the_initial_save_area():
     area = np.frombuffer(saecore.qaaf(2), saecore.SAVE_AREA_DTYPE.newbyteorder(">"))[0]
     assert area["sas"] == 1
     assert area["regs"][saved_names().index("SCTLR_EL1")] == 0x00C5_0078
+
+
+@pytest.mark.parametrize("pstate", [0x3C5, 0x0], ids=["EL1", "EL0"])
+@pytest.mark.parametrize("target", [0, 1, 2, 3, RAM + 1, RAM + 2, RAM + 3, 2**64 - 1, 2**64 - 4])
+def test_branches_to_nowhere_are_exceptions(target, pstate):
+    """Whatever the table of branch targets holds: nothing, or the same address of another level."""
+    m = Machine([0xD61F0000])  # br x0
+    m.p.sasr("VBAR_EL1", RAM + 0x800, 8)
+    m.p.block["pc"], m.p.block["pstate"] = RAM, 0x3C5
+    m.write([0xD61F0000, *[0xD503201F] * 8, HVC])
+    m.write([HVC] * 1024, 0x800 // 4)
+    m.p.lasrm()
+    # Let EL1 know the block at RAM, then branch.
+    m.p.block["gpr"][0] = RAM + 4
+    assert m.p.sae() == Icptr.SYNCHRONOUS_EXCEPTION
+    m.p.block["pc"], m.p.block["pstate"], m.p.block["gpr"][0] = RAM, pstate, target
+    ended = m.p.sae(max_insns=50)
+    if ended == Icptr.SYNCHRONOUS_EXCEPTION:  # the HVC of a vector
+        aborts = {saecore.Ec.IABT_LOW, saecore.Ec.IABT_CUR}
+        expected = {saecore.Ec.PC_ALIGN} if target & 3 else aborts
+        assert m.p.easr("ESR_EL1") >> 26 in expected
+        assert m.p.easr("FAR_EL1") == target
+    else:
+        assert not target & 3
+        assert ended in (Icptr.HOST_ACCESS_EXCEPTION, Icptr.GUEST_ADDRESS_SIZE, Icptr.SPURIOUS)
