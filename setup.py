@@ -16,6 +16,7 @@ from enum import EnumType
 from pathlib import Path
 
 import numpy
+from Cython import __version__ as cython_version
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
@@ -291,6 +292,7 @@ def build_flags() -> tuple[list[str], list[str], dict[str, bool]]:
     compile_args = ["-O3", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-sign-compare"]
     link_args: list[str] = []
     if debug:
+        compile_args[0] = "-O1"
         compile_args += ["-DGMAP_DEBUG", "-UNDEBUG"]
     elif not switch("GMAP_SANITIZE") and not switch("GMAP_NATIVE"):
         # Python asks for debug information, which takes time to make. Who profiles builds with
@@ -346,6 +348,40 @@ def extensions(compile_args: list[str], link_args: list[str]) -> list[Extension]
     return found
 
 
+def c_sources() -> dict[Path, tuple[int, bytes]]:
+    """The C files there are: when they were written, and what is in them but for the lines that
+    name the environment they were made in."""
+    found = {}
+    for package in ("gmap", "saecore"):
+        for pyx in (HERE / package).rglob("*.pyx"):
+            path = pyx.with_suffix(".c")
+            if path.exists():
+                body = path.read_bytes().partition(b"/* END: Cython Metadata */")[2]
+                found[path] = path.stat().st_mtime_ns, body
+    return found
+
+
+def cythonized(modules: list[Extension], directives: dict[str, bool]) -> list[Extension]:
+    """Run Cython. It runs anew in every build environment, as its own files are new there; what
+    comes out as it was keeps its time, so that it is not compiled again with the same tools."""
+    tools = repr((sys.version, numpy.__version__, cython_version, build_flags()))
+    stamp = HERE / "build" / "made-with"
+    same = stamp.exists() and stamp.read_text() == tools
+    before = c_sources() if same else {}
+    made: list[Extension] = cythonize(
+        modules,
+        compiler_directives=directives,
+        annotate=switch("GMAP_ANNOTATE"),
+        nthreads=CPUS if CAN_FORK else 0,
+    )
+    for path, (_, body) in c_sources().items():
+        if path in before and before[path][1] == body:
+            os.utime(path, ns=(before[path][0], before[path][0]))
+    stamp.parent.mkdir(exist_ok=True)
+    write_if_changed(stamp, tools)
+    return made
+
+
 # What is written for saecore comes from modules of it that nothing compiled is needed for.
 sys.path.insert(0, str(HERE))
 generate_gmap_defs()
@@ -355,11 +391,6 @@ generate_a64()
 generate_sysregs()
 compile_args, link_args, directives = build_flags()
 setup(
-    ext_modules=cythonize(
-        extensions(compile_args, link_args),
-        compiler_directives=directives,
-        annotate=switch("GMAP_ANNOTATE"),
-        nthreads=CPUS if CAN_FORK else 0,
-    ),
+    ext_modules=cythonized(extensions(compile_args, link_args), directives),
     options={"build_ext": {"parallel": CPUS}},
 )

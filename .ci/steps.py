@@ -199,11 +199,14 @@ def run_types(work: Workspace) -> None:
 
 
 def run_debug(work: Workspace) -> None:
-    """the test suite on a build with bounds, wraparound and initialisation checks"""
+    """the tests of the kernels on a build with bounds, wraparound and initialisation checks"""
     work.install("debug", "test", switch="GMAP_DEBUG")
     check = "import gmap; assert gmap.show_config('dicts')['debug']"
     work.shell("debug", f".venv/bin/python -P -c {shlex.quote(check)}")
-    work.shell("debug", ".venv/bin/pytest -q")
+    # What is plain Python above the kernels has been tested already.
+    above = ("bench", "dumps", "models", "profile")
+    ignored = " ".join(f"--ignore tests/{name}" for name in above)
+    work.shell("debug", f".venv/bin/pytest -q tests {ignored}")
 
 
 def compiled_modules(tree: Path) -> Iterator[str]:

@@ -103,6 +103,8 @@ cdef void enter_page(processor_t *p, int which, uint64_t va, uint64_t host, uint
     cdef bint reads = allowed >> read_bit & 1
     cdef bint writes = allowed >> (read_bit + 1) & 1
     if page.read == NO_TAG and page.write == NO_TAG and page.aligned == NO_TAG:
+        if pages.n_used == TLB0_PAGES:
+            mmu_drop_pages(p)
         pages.used[pages.n_used] = <uint16_t>at
         pages.n_used += 1
     empty(page)
