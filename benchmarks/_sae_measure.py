@@ -237,7 +237,7 @@ def start_time(scale: SaeScale) -> Pairs:
 
     def start(what: str) -> float:
         begin = time.perf_counter_ns()
-        subprocess.run([sys.executable, "-c", _START[what]], check=True)
+        subprocess.run([sys.executable, "-P", "-c", _START[what]], check=True)
         return float(time.perf_counter_ns() - begin)
 
     yield from pairs(partial(start, "sae"), partial(start, "unicorn"))

@@ -70,7 +70,7 @@ def failure(capsys, command="run"):
 
 
 def start(*arguments, **options):
-    command = [sys.executable, "-c", MAIN, *arguments]
+    command = [sys.executable, "-P", "-c", MAIN, *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unicorn import UC_ARCH_ARM64, UC_HOOK_INTR, UC_MODE_ARM, Uc, arm64_const
 
+from saecore._defs import MDSCR_SS
 from saecore._sysregs import SYSREGS, Home, Right, Special
 
 #: Registers this processor has and Unicorn's "max" has not.
@@ -88,6 +89,8 @@ values = st.integers(-(2**48), 2**48 - 1).map(lambda n: n % 2**64)
 @settings(max_examples=4, deadline=None)
 @given(values)
 def test_a_register_reads_back_alike(ours, theirs, row, value):
+    if row.name == "MDSCR_EL1":
+        value &= ~MDSCR_SS  # Unicorn would step at once, and from then on
     program = [msr(row.name, 1), mrs(2, row.name)]
     exception = theirs.run(program, X1=value, X2=7)
     assert (exception is not None) == (row.name in UNKNOWN_TO_UNICORN)

@@ -279,7 +279,7 @@ def test_ctrl_c_in_a_process_of_its_own():
         "    print('stopped', vcpu.run(max_insns=1))\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-P", "-c", script], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.1)
