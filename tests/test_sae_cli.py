@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from guest_programs import NoToolchain, build, native
+from guest_programs import build, native
 
 import gmap.trace
 from gmap.bench.faults import Row
@@ -52,10 +52,7 @@ def program(tmp_path):
 @pytest.fixture
 def guest():
     def find(name):
-        try:
-            return str(build(name))
-        except NoToolchain as missing:
-            pytest.skip(str(missing))
+        return str(build(name))
 
     return find
 

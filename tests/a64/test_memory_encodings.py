@@ -7,7 +7,6 @@ preprocessor says which operations the headers have.
 import itertools
 import random
 import re
-import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -198,8 +197,6 @@ def test_every_move_is_an_instruction():
 )
 def test_headers_and_table_have_the_same_operations(header, before, operations, tmp_path):
     compiler = (sysconfig.get_config_var("CC") or "cc").split()
-    if not shutil.which(compiler[0]):
-        pytest.skip("no C compiler")
     source = tmp_path / "labels.c"
     lines = ["#define OP(name) LABEL name;", *(f'#include "{name}"' for name in before)]
     source.write_text("\n".join([*lines, "BEHIND;", f'#include "{header}"', ""]))

@@ -7,6 +7,7 @@ encodings, and the manual's numbers written out again here.
 import errno
 import re
 
+import capstone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,7 +83,6 @@ def test_identification_space_can_be_read(crm, op2):
 
 
 def test_capstone_names_the_encodings_alike():
-    capstone = pytest.importorskip("capstone")
     decoder = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
     compared = 0
     for row in SYSREGS:
