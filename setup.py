@@ -326,7 +326,6 @@ def extensions(compile_args: list[str], link_args: list[str]) -> list[Extension]
     config = " ".join(compile_args).replace('"', "")
     found = []
     for package in ("gmap", "saecore"):
-        headers = sorted((HERE / package / "include").glob("*.h"))
         for source in sorted((HERE / package).rglob("*.pyx")):
             relative = source.relative_to(HERE)
             found.append(
@@ -334,7 +333,6 @@ def extensions(compile_args: list[str], link_args: list[str]) -> list[Extension]
                     ".".join(relative.with_suffix("").parts),
                     [str(relative)],
                     include_dirs=[*INCLUDE, numpy.get_include()],
-                    depends=[str(header) for header in headers],
                     define_macros=[
                         ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
                         ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
@@ -345,6 +343,19 @@ def extensions(compile_args: list[str], link_args: list[str]) -> list[Extension]
                     libraries=["pthread"],
                 )
             )
+    return found
+
+
+def headers_of(source: Path) -> set[Path]:
+    """This project's headers that a C file includes, and those they include."""
+    found: set[Path] = set()
+    left = [source]
+    while left:
+        for name in re.findall(r'^\s*#\s*include\s+"(\w+\.h)"', left.pop().read_text(), re.M):
+            for path in (Path(directory) / name for directory in INCLUDE):
+                if path.exists() and path not in found:
+                    found.add(path)
+                    left.append(path)
     return found
 
 
@@ -374,6 +385,8 @@ def cythonized(modules: list[Extension], directives: dict[str, bool]) -> list[Ex
         annotate=switch("GMAP_ANNOTATE"),
         nthreads=CPUS if CAN_FORK else 0,
     )
+    for module in made:
+        module.depends = sorted(map(str, headers_of(HERE / module.sources[0])))
     for path, (_, body) in c_sources().items():
         if path in before and before[path][1] == body:
             os.utime(path, ns=(before[path][0], before[path][0]))
