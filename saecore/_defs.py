@@ -224,6 +224,27 @@ class Feature(IntFlag):
     LRCPC = 1 << 9
     SB = 1 << 10
     DIT = 1 << 11
+    FP16 = 1 << 12  # also for vectors
+    DP = 1 << 13  # SDOT, UDOT
+    FHM = 1 << 14
+    FCMA = 1 << 15
+    JSCVT = 1 << 16
+    FRINTTS = 1 << 17
+    BF16 = 1 << 18
+    I8MM = 1 << 19
+    AES = 1 << 20
+    PMULL = 1 << 21
+    SHA1 = 1 << 22
+    SHA256 = 1 << 23
+    SHA512 = 1 << 24
+    SHA3 = 1 << 25
+    SM3 = 1 << 26
+    SM4 = 1 << 27
+    LRCPC2 = 1 << 28
+    FLAGM = 1 << 29
+    FLAGM2 = 1 << 30
+    PAUTH = 1 << 31
+    BTI = 1 << 32
 
 
 class Event(IntEnum):

@@ -31,6 +31,8 @@ cdef extern from "sae_pe.h" nogil:
     uint32_t SAE_LE32(uint32_t value)
     uint64_t sae_branch_address(const pe_t *pe, uint64_t pc)
 
+    ctypedef void op_fn(pe_t *pe, const op_t *op) noexcept nogil
+
     ctypedef struct op_t:
         const void *run
         uint8_t rd
@@ -43,6 +45,7 @@ cdef extern from "sae_pe.h" nogil:
         uint64_t imm
         op_t *link
         int64_t imm2
+        op_fn *fn
 
     ctypedef struct block_t:
         uint64_t va

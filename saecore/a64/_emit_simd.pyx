@@ -12,7 +12,6 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from saecore._pe cimport X_ZERO, op_t
 from saecore.a64._codes cimport (
     OP_add_base,
-    OP_fp_check,
     OP_smov,
     OP_umov,
     OP_vand,
@@ -38,6 +37,7 @@ from saecore.a64._codes cimport (
     OP_vstp64_imm,
 )
 from saecore.a64._emit cimport EMIT_NEXT, bits, builder_t, emit, or_sp, source, target
+from saecore.a64._emit_call cimport emit_fp_check
 from saecore.a64._emit_memory cimport emit_check_sp, emit_pair, emit_single
 
 
@@ -283,9 +283,7 @@ cdef void emit_bitwise(builder_t *b, uint32_t insn) noexcept nogil:
 
 
 cdef int emit_simd(builder_t *b, uint32_t insn, int enc) noexcept nogil:
-    if not b.fp_checked:
-        emit(b, OP_fp_check)
-        b.fp_checked = True
+    emit_fp_check(b)
     if bits(insn, 25, 25):
         # Not a load or store.
         if bits(insn, 28, 24) == 0b11110 and not bits(insn, 30, 30):

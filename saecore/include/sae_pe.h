@@ -31,9 +31,11 @@ enum {
 
 typedef struct pe pe_t;
 typedef struct op op_t;
+/* An operation done by a function: nothing it does can fault. */
+typedef void op_fn(pe_t *pe, const op_t *op);
 
 /* One operation. A block is an array of them, of which the first is its header (block_t);
- * 32 bytes, no pointers but `run` and `link`. */
+ * 32 bytes, no pointers but `run`, `link` and `fn`. */
 struct op {
     const void *run;    /* the label of `code` in the loop */
     uint8_t rd, rn, rm, ra;
@@ -44,6 +46,7 @@ struct op {
     union {
         op_t *link;     /* of a branch: where to go on */
         int64_t imm2;
+        op_fn *fn;      /* of OP_call: the function that does it */
     };
 };
 
@@ -99,7 +102,20 @@ enum {
 
 typedef union {
     uint64_t d[2];      /* least significant half first, on every host */
+    /* Smaller elements; element i is at index LANE(i, its size in bits). */
+    int64_t sd[2];
+    uint32_t s[4];
+    int32_t ss[4];
+    uint16_t h[8];
+    int16_t sh[8];
+    uint8_t b[16];
+    int8_t sb[16];
 } vreg_t;
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define LANE(i, bits) ((i) ^ (64 / (bits) - 1))
+#else
+#define LANE(i, bits) (i)
+#endif
 
 /* Why the processor is careful. */
 enum {

@@ -187,6 +187,9 @@ static const void *const *sae_run(pe_t *pe, const op_t *op)
 #include "sae_ops_system.h"
 #include "sae_ops_simd.h"
 
+OP(call)
+    op->fn(pe, op);
+    NEXT;
 OP(go)  /* the end of a block that goes to op->imm, which is not linked yet */
     pe->pc = op->imm;
     pe->from = (op_t *)op;

@@ -5,15 +5,28 @@ the tests draw instructions from it. Order decides where patterns overlap: the f
 matches is meant.
 """
 
-from saecore.a64.encodings import branches, data, memory, simd, system
+from saecore.a64.encodings import (
+    branches,
+    crypto,
+    data,
+    fp,
+    memory,
+    simd,
+    system,
+    vector,
+    vector_fp,
+)
 from saecore.a64.encodings._row import Encoding as Encoding
 
-_PARTS = (data, branches, memory, system, simd)
+_PARTS = (data, branches, memory, system, simd, fp, vector, vector_fp, crypto)
 #: What an encoding's `group` may be; each has an emitter (saecore/a64/_emit_*.pyx).
-GROUPS = ("data", "branch", "memory", "system", "simd")
+GROUPS = (
+    "data", "branch", "memory", "system", "simd", "fp", "vector", "vector_fp", "crypto"
+)  # fmt: skip
 ENCODINGS: tuple[Encoding, ...] = tuple(row for part in _PARTS for row in part.ENCODINGS)
 OPS: tuple[str, ...] = (
     "go",
+    "call",
     *(name for part in _PARTS for name in part.OPS),
     *(f"{name}_a" for name in data.FORWARDED),
 )

@@ -1,0 +1,7 @@
+# AES, SHA, SM3 and SM4 instructions: instructions to operations. Floor 7.
+from libc.stdint cimport uint32_t
+
+from saecore.a64._emit cimport builder_t
+
+
+cdef int emit_crypto(builder_t *b, uint32_t insn, int enc) noexcept nogil
