@@ -2,6 +2,5 @@
 from saecore.kvm._state cimport vcpu_t
 
 
-cdef int handle_guest_abort(vcpu_t *v) noexcept nogil
+cdef int handle_guest_abort(vcpu_t *v, bint only_mmio) noexcept nogil
 # Will that be an access to userspace's devices, for which nobody has to be waited for?
-cdef bint is_mmio(vcpu_t *v) noexcept nogil

@@ -19,14 +19,13 @@ from gmap._gmap cimport fault_from_tables, gmap_t
 from gmap._slots cimport find_memslot, memslot_t, memslots_t
 from gmap._sync cimport srcu_read_lock, srcu_read_unlock
 from saecore._defs cimport (
-    EC_DABT_LOW, EC_IABT_LOW, ESR_CM, ESR_EC_SHIFT, ESR_ISV, ESR_S1PTW, ESR_WNR, FSI_STORE,
-    ICPTD_ESR_ELZ,
+    EC_IABT_LOW, ESR_CM, ESR_EC_SHIFT, ESR_ISV, ESR_S1PTW, ESR_WNR, FSI_STORE, ICPTD_ESR_ELZ,
     ICPTD_FAR_ELZ, ICPTD_PIC, ICPTD_TEID, ICPTR_GUEST_ADDRESS_SIZE,
     ICPTR_HOST_ACCESS_EXCEPTION, TEID_FSI_SHIFT,
 )
 from saecore.kvm._inject cimport inject_abort, inject_size_fault
 from saecore.kvm._mmio cimport io_mem_abort
-from saecore.kvm._state cimport INCREMENT_PC, RUN_RAISED, icptd16, icptd64, vcpu_t
+from saecore.kvm._state cimport INCREMENT_PC, RUN_ANEW, RUN_RAISED, icptd16, icptd64, vcpu_t
 
 
 cdef enum:
@@ -51,15 +50,6 @@ cdef inline int memory_at(vcpu_t *v, uint64_t gfn) noexcept nogil:
         found = MEMORY_READ if slot.flags & SLOT_FLAG_READONLY else MEMORY_WRITE
     srcu_read_unlock(&g.srcu, token)
     return found
-
-
-cdef bint is_mmio(vcpu_t *v) noexcept nogil:
-    cdef uint64_t esr = icptd64(v.block, ICPTD_ESR_ELZ)
-    cdef uint64_t ipa = icptd64(v.block, ICPTD_TEID) & ~<uint64_t>0xFFF
-    return (v.block.icptr == ICPTR_HOST_ACCESS_EXCEPTION
-            and <int>(esr >> ESR_EC_SHIFT) == EC_DABT_LOW and esr & ESR_ISV
-            and not esr & ESR_S1PTW and v.vm.bus.n == 0 and ipa < v.vm.guest_phys_size
-            and memory_at(v, ipa >> PAGE_SHIFT) == MEMORY_NONE)
 
 
 cdef int user_mem_abort(vcpu_t *v, uint64_t gfn, bint write) noexcept nogil:
@@ -98,8 +88,19 @@ cdef int bug(vcpu_t *v, const char *what) noexcept nogil:
     return -EFAULT
 
 
-cdef int handle_guest_abort(vcpu_t *v) noexcept nogil:
-    """1: run on; 0: to userspace; or a negative errno, or RUN_RAISED."""
+cdef inline bint translation_of(int pic) noexcept nogil:
+    """Is something of the address not mapped?"""
+    return (pic == PIC_ASCE_TYPE or pic == PIC_REGION_FIRST_TRANS
+            or pic == PIC_REGION_SECOND_TRANS or pic == PIC_REGION_THIRD_TRANS
+            or pic == PIC_SEGMENT_TRANSLATION or pic == PIC_PAGE_TRANSLATION)
+
+
+cdef int handle_guest_abort(vcpu_t *v, bint only_mmio) noexcept nogil:
+    """1: run on; 0: to userspace; or a negative errno, or RUN_RAISED.
+
+    With `only_mmio`, whatever would not go to userspace as an access outside memory is left as
+    it is: RUN_ANEW.
+    """
     cdef uint64_t esr = icptd64(v.block, ICPTD_ESR_ELZ)
     cdef uint64_t far = icptd64(v.block, ICPTD_FAR_ELZ)
     cdef uint64_t teid = icptd64(v.block, ICPTD_TEID)
@@ -110,10 +111,12 @@ cdef int handle_guest_abort(vcpu_t *v) noexcept nogil:
     cdef bint translation = v.block.icptr == ICPTR_GUEST_ADDRESS_SIZE
     cdef bint write
     cdef int memory
+    if only_mmio and (iabt or not translation_of(pic) or v.vm.bus.n or not esr & ESR_ISV
+                      or esr & ESR_S1PTW or ipa >= v.vm.guest_phys_size
+                      or v.block.icptr != ICPTR_HOST_ACCESS_EXCEPTION):
+        return RUN_ANEW
     if not translation:
-        if (pic == PIC_ASCE_TYPE or pic == PIC_REGION_FIRST_TRANS
-                or pic == PIC_REGION_SECOND_TRANS or pic == PIC_REGION_THIRD_TRANS
-                or pic == PIC_SEGMENT_TRANSLATION or pic == PIC_PAGE_TRANSLATION):
+        if translation_of(pic):
             translation = True
         elif pic == 0:
             return bug(v, b"host access exception without a program interruption code")
@@ -131,6 +134,8 @@ cdef int handle_guest_abort(vcpu_t *v) noexcept nogil:
     else:
         write = not iabt and (esr & ESR_WNR) != 0
     memory = memory_at(v, ipa >> PAGE_SHIFT)
+    if only_mmio and memory != MEMORY_NONE:
+        return RUN_ANEW
     if memory == MEMORY_NONE or (write and memory == MEMORY_READ):
         if iabt or esr & ESR_S1PTW:
             inject_abort(v, iabt, far)

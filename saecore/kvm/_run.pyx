@@ -14,6 +14,7 @@ from cpython.exc cimport PyErr_Fetch, PyErr_Restore
 from cpython.object cimport PyObject
 from libc.errno cimport EINTR, EINVAL
 from libc.stdint cimport uint64_t
+from libc.string cimport memcpy
 from posix.time cimport nanosleep, timespec
 from posix.unistd cimport read, write
 
@@ -24,12 +25,13 @@ from saecore._defs cimport (
     ICPTR_SYNCHRONOUS_EXCEPTION, ICPTR_VALIDITY, REG_ELR_EL1, REG_SPSR_EL1,
 )
 from saecore._loop cimport processor_code_changed, sae_execute, sae_lasrm, trace_is_full
-from saecore.kvm._abort cimport handle_guest_abort, is_mmio
+from saecore._pe cimport vreg_t
+from saecore.kvm._abort cimport handle_guest_abort
 from saecore.kvm._hypercall cimport handle_hvc
 from saecore.kvm._inject cimport adjust_pc, inject_undefined
 from saecore.kvm._mmio cimport finish_mmio
 from saecore.kvm._state cimport (
-    REQ_SLEEP, RUN_BUDGET, RUN_ON, RUN_RAISED, UNBOUNDED, icptd16, icptd64, spend,
+    REQ_SLEEP, RUN_ANEW, RUN_BUDGET, RUN_ON, RUN_RAISED, UNBOUNDED, icptd16, icptd64, spend,
 )
 from saecore.kvm._trace cimport Recorder
 from saecore.kvm._trap cimport handle_sys_reg
@@ -113,13 +115,18 @@ cdef void watch_end(watch_t *watch) noexcept:
     watch.on = False
 
 
+cdef inline bint is_data_abort(vcpu_t *v) noexcept nogil:
+    return (v.block.icptr == ICPTR_HOST_ACCESS_EXCEPTION and
+            <int>(icptd64(v.block, ICPTD_ESR_ELZ) >> ESR_EC_SHIFT & 0x3F) == EC_DABT_LOW)
+
+
 # --- exits of the guest ---------------------------------------------------------------------
 
 cdef int handle_trap(vcpu_t *v) noexcept nogil:
     """By the class of the exception (sae.md 9)."""
     cdef int ec = <int>(icptd64(v.block, ICPTD_ESR_ELZ) >> ESR_EC_SHIFT & 0x3F)
     if ec == EC_DABT_LOW or ec == EC_IABT_LOW:
-        return handle_guest_abort(v)
+        return handle_guest_abort(v, False)
     if ec == EC_HVC64:
         return handle_hvc(v)
     if ec == EC_SYS64:
@@ -204,6 +211,14 @@ cdef int run_loop(vcpu_t *v, watch_t *watch, bint watches) noexcept nogil:
     return ret
 
 
+cdef size_t VREGS_BYTES = sizeof(vreg_t) * 32
+
+
+cdef inline void copy_vregs(vreg_t *to, const vreg_t *source) noexcept nogil:
+    """What the compiler makes of a copy whose size it knows takes several times as long."""
+    memcpy(to, source, VREGS_BYTES)
+
+
 cdef void run_begin(vcpu_t *v) noexcept nogil:
     if not v.resumes:
         # Userspace has had its time to change instructions; after an MMIO it is the guest's
@@ -211,18 +226,19 @@ cdef void run_begin(vcpu_t *v) noexcept nogil:
         processor_code_changed(v.processor)
     if v.run.exit_reason == EXIT_MMIO:
         finish_mmio(v)
-    store(&v.vm.has_run, 1)
+    if not load(&v.vm.has_run):
+        store(&v.vm.has_run, 1)
     if not v.loaded:
         sae_lasrm(v.processor, v.area)
         v.loaded = True
-    v.processor.pe.v = v.context.vregs
+    copy_vregs(v.processor.pe.v, v.context.vregs)
     v.entered = False
 
 
 cdef void run_end(vcpu_t *v, int ret) noexcept nogil:
     v.resumes = ret == 0 and v.run.exit_reason == EXIT_MMIO
     adjust_pc(v)
-    v.context.vregs = v.processor.pe.v
+    copy_vregs(v.context.vregs, v.processor.pe.v)
 
 
 cdef int vcpu_run_briefly(vcpu_t *v, bint immediate) noexcept nogil:
@@ -238,11 +254,10 @@ cdef int vcpu_run_briefly(vcpu_t *v, bint immediate) noexcept nogil:
     v.processor.once = BRIEFLY
     enter_guest(v, v.left)
     v.processor.once = 0
-    if not is_mmio(v):
+    ret = handle_guest_abort(v, True) if is_data_abort(v) else RUN_ANEW
+    if ret == RUN_ANEW:
         v.entered = True
-        return RUN_ON
-    ret = handle_exit(v)
-    if ret == 1:
+    if ret == RUN_ANEW or ret == 1:
         return RUN_ON
     run_end(v, ret)
     return ret

@@ -28,6 +28,7 @@ cdef enum:
     RUN_BUDGET = 2          # max_insns are used up
     RUN_ON = 1              # it has not ended
     RUN_RAISED = 3          # a signal handler raised a Python exception
+    RUN_ANEW = 4            # not yet handled
 
     UNBOUNDED = -1          # vcpu_t.left
 
