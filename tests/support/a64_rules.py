@@ -172,6 +172,20 @@ def _other_exclusive(case, bench, pristine):
     return len(sizes) > 1 and loads == {0, 1} and case.ours["took"] == case.theirs["took"]
 
 
+def _closed_at_the_end(case, bench, pristine):
+    """A store-exclusive at the address that stands for a closed monitor there."""
+    theirs, words = case.theirs, case.words.tolist()
+    at = (int(theirs["state"]["pc"]) - case.start) // 4 + START
+    return (
+        theirs["took"] == TOOK
+        and case.ours["took"] != TOOK
+        and int(theirs["far"]) == (1 << 64) - 1
+        and int(theirs["esr"]) & 0x3F == 0x21
+        and 0 <= at < len(words)
+        and words[at] & 0x3F400000 == 0x08000000
+    )
+
+
 def _signed(value, size):
     value &= (1 << 8 * size) - 1
     return value - (value >> 8 * size - 1 << 8 * size)
@@ -251,6 +265,13 @@ RULES = [
         "B2.9.5 Load-Exclusive and Store-Exclusive instruction usage restrictions",
         _other_exclusive,
         shrunk=True,
+    ),
+    Rule(
+        "monitor-closed-at-the-end",
+        "an address of all ones stands for a closed monitor, so a store-exclusive there goes on",
+        "whether it aborts while the monitor is closed is IMPLEMENTATION DEFINED; here it fails",
+        "AArch64.ExclusiveMonitorsPass",
+        _closed_at_the_end,
     ),
     Rule(
         "signed-extremes",
