@@ -7,25 +7,16 @@ from libc.stdint cimport uint64_t
 
 from saecore._defs cimport (
     EC_FP_ASIMD, EC_SP_ALIGN, EC_UNKNOWN, ESR_EC_SHIFT, ESR_IL, EVENT_INTERCEPT, EVENT_LOOKUP,
-    FEATURE_PAN, FEATURE_SSBS, ICPTR_SYNCHRONOUS_EXCEPTION, MODE_EL1H, PSTATE_C,
-    PSTATE_DAIF, PSTATE_DIT, PSTATE_N, PSTATE_NZCV, PSTATE_PAN, PSTATE_SP, PSTATE_SSBS,
-    PSTATE_UAO, PSTATE_V, PSTATE_Z, REG_CPACR_EL1, REG_ELR_EL1, REG_ESR_EL1, REG_FAR_EL1,
+    FEATURE_PAN, FEATURE_SSBS, ICPTR_SYNCHRONOUS_EXCEPTION, MODE_EL1H,
+    PSTATE_DAIF, PSTATE_DIT, PSTATE_NZCV, PSTATE_PAN, PSTATE_SP, PSTATE_SSBS,
+    PSTATE_UAO, REG_CPACR_EL1, REG_ELR_EL1, REG_ESR_EL1, REG_FAR_EL1,
     REG_SPSR_EL1, REG_VBAR_EL1, SCTLR_DSSBS, SCTLR_SPAN,
 )
-from saecore._pe cimport OP_PC, PE_LEFT, X_SP, op_t, pe_t
+from saecore._pe cimport OP_PC, PE_LEFT, X_SP, op_t, pe_t, sae_nzcv, sae_set_nzcv
 
 
 cdef uint64_t pstate_read(pe_t *pe) noexcept nogil:
-    cdef uint64_t pstate = pe.pstate
-    if pe.nf >> 63:
-        pstate |= PSTATE_N
-    if pe.zf == 0:
-        pstate |= PSTATE_Z
-    if pe.cf:
-        pstate |= PSTATE_C
-    if pe.vf >> 63:
-        pstate |= PSTATE_V
-    return pstate
+    return pe.pstate | sae_nzcv(pe)
 
 
 cdef void mode_follow(pe_t *pe) noexcept nogil:
@@ -50,10 +41,7 @@ cdef void pstate_write(pe_t *pe, uint64_t pstate) noexcept nogil:
     pe.sp[pe.pstate & PSTATE_SP] = pe.x[<int>X_SP]
     pe.pstate = pstate & ~PSTATE_NZCV
     pe.x[<int>X_SP] = pe.sp[pstate & PSTATE_SP]
-    pe.nf = pstate << 32
-    pe.zf = (pstate & PSTATE_Z) == 0
-    pe.cf = (pstate & PSTATE_C) != 0
-    pe.vf = pstate << 35
+    sae_set_nzcv(pe, pstate)
     mode_follow(pe)
 
 

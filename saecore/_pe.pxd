@@ -91,10 +91,6 @@ cdef extern from "sae_pe.h" nogil:
 
     ctypedef struct pe_t:
         uint64_t x[35]
-        uint64_t nf
-        uint64_t zf
-        uint64_t cf
-        uint64_t vf
         page_t *tlb
         page_t *tlb_user
         jump_t *jumps
@@ -137,3 +133,8 @@ cdef extern from "sae_pe.h" nogil:
         uint64_t cntp_ctl
         uint64_t cntv_ctl
         uint64_t gpto
+
+
+cdef extern from "sae_flags.h" nogil:
+    uint64_t sae_nzcv(pe_t *pe)
+    void sae_set_nzcv(pe_t *pe, uint64_t nzcv)

@@ -5,7 +5,7 @@ A conditional branch behind an instruction that sets the flags becomes one opera
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from saecore._pe cimport op_t
+from saecore._pe cimport X_SINK, op_t
 from saecore.a64._codes cimport (
     ENC_B, ENC_B_COND, ENC_BL, ENC_BLR, ENC_CBNZ, ENC_CBZ, ENC_RET, ENC_TBZ, N_OPS, OP_b, OP_bl,
     OP_blr, OP_br, OP_cbnz_w, OP_cbnz_x, OP_cbz_w, OP_cbz_x, OP_ret, OP_tbnz, OP_tbz,
@@ -13,7 +13,7 @@ from saecore.a64._codes cimport (
 from saecore.a64._emit cimport EMIT_END, bits, builder_t, emit, signed_bits, source
 
 from saecore.a64.encodings import OPS
-from saecore.a64.encodings.branches import FUSED
+from saecore.a64.encodings.branches import COMPARED, FUSED
 from saecore.a64.encodings.data import CONDITIONS
 
 
@@ -22,6 +22,7 @@ cdef enum:
 
 cdef int B_COND[14]
 cdef uint16_t FUSED_WITH[N_OPS][14]     # 0: no operation for the two
+cdef uint16_t COMPARED_WITH[N_OPS][14]
 
 
 def fill_families():
@@ -31,6 +32,7 @@ def fill_families():
         B_COND[cond] = codes[f"b_{suffix}"]
         for name in FUSED:
             FUSED_WITH[codes[name]][cond] = codes[f"{name}_b_{suffix}"]
+            COMPARED_WITH[codes[name]][cond] = codes[f"{COMPARED.get(name, name)}_b_{suffix}"]
 
 
 fill_families()
@@ -41,7 +43,10 @@ cdef void emit_conditional(builder_t *b, unsigned int cond) noexcept nogil:
     if b.insn:
         op = &b.ops[b.n_ops - 1]
         if op.insn + 1 == b.insn and FUSED_WITH[op.code][cond]:
-            op.code = FUSED_WITH[op.code][cond]
+            if op.rd == X_SINK:
+                op.code = COMPARED_WITH[op.code][cond]
+            else:
+                op.code = FUSED_WITH[op.code][cond]
             return
     emit(b, B_COND[cond])
 

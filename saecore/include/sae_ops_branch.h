@@ -17,21 +17,53 @@ OP(cbnz_x) if (XN != 0) TAKE; FALL;
 OP(tbz) if (!(XN >> op->rm & 1)) TAKE; FALL;
 OP(tbnz) if (XN >> op->rm & 1) TAKE; FALL;
 
-#define OP_B_COND(cond, ...) OP(b_##cond) if (holds_##cond) TAKE; FALL;
-EACH_CONDITION(OP_B_COND)
-
-/* An operation that sets the flags together with the conditional branch behind it. */
-#define OP_FUSED(cond, name, w, form, value)                                                   \
-    OP(name##_##w##_##form##_b_##cond)                                                         \
-    do_##name(w, TYPE_##w, N_##w, (TYPE_##w)(value));                                          \
-    if (holds_##cond)                                                                          \
+#define OP_B_COND(cond, COND, ...)                                                             \
+    OP(b_##cond)                                                                               \
+    if (SAE_LIKELY(pe->lazy == LAZY_SUB)) {                                                    \
+        if (SUB_##COND(uint64_t, int64_t, pe->fa, pe->fb))                                     \
+            TAKE;                                                                              \
+        FALL;                                                                                  \
+    }                                                                                          \
+    if (sae_holds_##cond(pe))                                                                  \
         TAKE;                                                                                  \
     FALL;
-EACH_CONDITION(OP_FUSED, subs, w, imm, IMM)
-EACH_CONDITION(OP_FUSED, subs, w, reg, WM)
-EACH_CONDITION(OP_FUSED, subs, x, imm, IMM)
-EACH_CONDITION(OP_FUSED, subs, x, reg, XM)
-EACH_CONDITION(OP_FUSED, ands, w, imm, IMM)
-EACH_CONDITION(OP_FUSED, ands, w, reg, WM)
-EACH_CONDITION(OP_FUSED, ands, x, imm, IMM)
-EACH_CONDITION(OP_FUSED, ands, x, reg, XM)
+EACH_CONDITION(OP_B_COND, )
+
+/* An operation that sets the flags together with the conditional branch behind it; `cmp`
+ * writes no register. */
+#define OP_CMP(cond, COND, w, form, value)                                                     \
+    OP(cmp_##w##_##form##_b_##cond)                                                            \
+    {                                                                                          \
+        TYPE_##w a = N_##w, b = (TYPE_##w)(value);                                             \
+        LAZY_##w(LAZY_SUB, a, b);                                                              \
+        if (SUB_##COND(TYPE_##w, STYPE_##w, a, b))                                             \
+            TAKE;                                                                              \
+        FALL;                                                                                  \
+    }                                                                                          \
+    OP(subs_##w##_##form##_b_##cond)                                                           \
+    {                                                                                          \
+        TYPE_##w a = N_##w, b = (TYPE_##w)(value);                                             \
+        LAZY_##w(LAZY_SUB, a, b);                                                              \
+        XD = (TYPE_##w)(a - b);                                                                \
+        if (SUB_##COND(TYPE_##w, STYPE_##w, a, b))                                             \
+            TAKE;                                                                              \
+        FALL;                                                                                  \
+    }
+#define OP_TST(cond, COND, w, form, value)                                                     \
+    OP(ands_##w##_##form##_b_##cond)                                                           \
+    {                                                                                          \
+        TYPE_##w r = N_##w & (TYPE_##w)(value);                                                \
+        LAZY_##w(LAZY_LOGIC, r, 0);                                                            \
+        XD = r;                                                                                \
+        if (LOGIC_##COND(TYPE_##w, STYPE_##w, r, 0))                                           \
+            TAKE;                                                                              \
+        FALL;                                                                                  \
+    }
+EACH_CONDITION(OP_CMP, w, imm, IMM)
+EACH_CONDITION(OP_CMP, w, reg, WM)
+EACH_CONDITION(OP_CMP, x, imm, IMM)
+EACH_CONDITION(OP_CMP, x, reg, XM)
+EACH_CONDITION(OP_TST, w, imm, IMM)
+EACH_CONDITION(OP_TST, w, reg, WM)
+EACH_CONDITION(OP_TST, x, imm, IMM)
+EACH_CONDITION(OP_TST, x, reg, XM)

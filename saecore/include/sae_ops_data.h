@@ -6,20 +6,23 @@
 
 /* --- flags of arithmetic ---------------------------------------------------------------- */
 
-#define FLAGS_x(r, c, v) (pe->nf = pe->zf = (r), pe->cf = (c), pe->vf = (v))
+/* `v` has the sign V is to have. */
+#define FLAGS_x(r, c, v) sae_settled_flags(pe, r, r, c, v)
 #define FLAGS_w(r, c, v)                                                                       \
-    (pe->zf = (r), pe->nf = (uint64_t)(r) << 32, pe->cf = (c), pe->vf = (uint64_t)(v) << 32)
+    sae_settled_flags(pe, (uint64_t)(r) << 32, r, c, (uint64_t)(uint32_t)(v) << 32)
+#define LAZY_x(kind, a, b) sae_lazy_flags(pe, kind, a, b)
+#define LAZY_w(kind, a, b) sae_lazy_flags(pe, kind, (uint64_t)(a) << 32, (uint64_t)(b) << 32)
 
-/* `r` becomes a + b + carry; flags as AddWithCarry gives them. */
+/* `r` becomes a + b, and so on; flags as AddWithCarry gives them. */
 #define ADD_FLAGS(w, type, a, b, r)                                                            \
     type a_ = (a), b_ = (b), r = a_ + b_;                                                      \
     FLAGS_##w(r, r < a_, (a_ ^ r) & (b_ ^ r))
 #define SUB_FLAGS(w, type, a, b, r)                                                            \
     type a_ = (a), b_ = (b), r = a_ - b_;                                                      \
-    FLAGS_##w(r, a_ >= b_, (a_ ^ b_) & (a_ ^ r))
+    LAZY_##w(LAZY_SUB, a_, b_)
 #define AND_FLAGS(w, type, a, b, r)                                                            \
     type r = (a) & (b);                                                                        \
-    FLAGS_##w(r, 0, 0)
+    LAZY_##w(LAZY_LOGIC, r, 0)
 
 #define N_w WN
 #define N_x XN
@@ -29,6 +32,8 @@
 #define M_x XM
 #define TYPE_w uint32_t
 #define TYPE_x uint64_t
+#define STYPE_w int32_t
+#define STYPE_x int64_t
 
 #define do_add(w, type, a, b) do { SET((type)((a) + (b))); } while (0)
 #define do_sub(w, type, a, b) do { SET((type)((a) - (b))); } while (0)
@@ -221,18 +226,18 @@ OP(sdiv_x) XD = (uint64_t)sae_sdiv64((int64_t)XN, (int64_t)XM); NEXT;
 /* --- with carry, and conditional --------------------------------------------------------- */
 
 #define OP_CARRY(w, type)                                                                      \
-    OP(adc_##w) XD = (type)(N_##w + M_##w + (type)pe->cf); NEXT;                               \
-    OP(sbc_##w) XD = (type)(N_##w + (type)~M_##w + (type)pe->cf); NEXT;                        \
+    OP(adc_##w) XD = (type)(N_##w + M_##w + (type)sae_carry(pe)); NEXT;                               \
+    OP(sbc_##w) XD = (type)(N_##w + (type)~M_##w + (type)sae_carry(pe)); NEXT;                        \
     OP(adcs_##w)                                                                               \
     {                                                                                          \
-        type a = N_##w, b = M_##w, c = (type)pe->cf, r = a + b + c;                            \
+        type a = N_##w, b = M_##w, c = (type)sae_carry(pe), r = a + b + c;                            \
         FLAGS_##w(r, r < a || (c && r == a), (a ^ r) & (b ^ r));                               \
         XD = r;                                                                                \
     }                                                                                          \
     NEXT;                                                                                      \
     OP(sbcs_##w)                                                                               \
     {                                                                                          \
-        type a = N_##w, b = (type)~M_##w, c = (type)pe->cf, r = a + b + c;                     \
+        type a = N_##w, b = (type)~M_##w, c = (type)sae_carry(pe), r = a + b + c;                     \
         FLAGS_##w(r, r < a || (c && r == a), (a ^ r) & (b ^ r));                               \
         XD = r;                                                                                \
     }                                                                                          \
@@ -259,33 +264,16 @@ OP_CCMP(ccmn, x, uint64_t, ADD_FLAGS, reg, XM)
 OP_CCMP(ccmn, w, uint32_t, ADD_FLAGS, imm, IMM)
 OP_CCMP(ccmn, x, uint64_t, ADD_FLAGS, imm, IMM)
 
-#define N_SET ((int64_t)pe->nf < 0)
-#define V_SET ((int64_t)pe->vf < 0)
-#define N_IS_V ((int64_t)(pe->nf ^ pe->vf) >= 0)
-#define holds_eq (pe->zf == 0)
-#define holds_ne (pe->zf != 0)
-#define holds_cs (pe->cf != 0)
-#define holds_cc (pe->cf == 0)
-#define holds_mi N_SET
-#define holds_pl (!N_SET)
-#define holds_vs V_SET
-#define holds_vc (!V_SET)
-#define holds_hi (pe->cf != 0 && pe->zf != 0)
-#define holds_ls (pe->cf == 0 || pe->zf == 0)
-#define holds_ge N_IS_V
-#define holds_lt (!N_IS_V)
-#define holds_gt (N_IS_V && pe->zf != 0)
-#define holds_le (!N_IS_V || pe->zf == 0)
-#define EACH_CONDITION(M, ...)                                                                 \
-    M(eq, __VA_ARGS__) M(ne, __VA_ARGS__) M(cs, __VA_ARGS__) M(cc, __VA_ARGS__)                \
-    M(mi, __VA_ARGS__) M(pl, __VA_ARGS__) M(vs, __VA_ARGS__) M(vc, __VA_ARGS__)                \
-    M(hi, __VA_ARGS__) M(ls, __VA_ARGS__) M(ge, __VA_ARGS__) M(lt, __VA_ARGS__)                \
-    M(gt, __VA_ARGS__) M(le, __VA_ARGS__)
-
-#define OP_SELECT(cond, w, type)                                                               \
-    OP(csel_##w##_##cond) XD = holds_##cond ? N_##w : M_##w; NEXT;                             \
-    OP(csinc_##w##_##cond) XD = holds_##cond ? N_##w : (type)(M_##w + 1); NEXT;                \
-    OP(csinv_##w##_##cond) XD = holds_##cond ? N_##w : (type)~M_##w; NEXT;                     \
-    OP(csneg_##w##_##cond) XD = holds_##cond ? N_##w : (type)(0 - M_##w); NEXT;
+/* Not a branch: which one it is, is often hard to foresee. */
+#define SELECT(cond, type, n, m)                                                               \
+    do {                                                                                       \
+        type n_ = (n), m_ = (m);                                                               \
+        XD = (type)(m_ ^ ((n_ ^ m_) & (0 - (type)sae_holds_##cond(pe))));                      \
+    } while (0)
+#define OP_SELECT(cond, COND, w, type)                                                         \
+    OP(csel_##w##_##cond) SELECT(cond, type, N_##w, M_##w); NEXT;                              \
+    OP(csinc_##w##_##cond) SELECT(cond, type, N_##w, M_##w + 1); NEXT;                         \
+    OP(csinv_##w##_##cond) SELECT(cond, type, N_##w, ~M_##w); NEXT;                            \
+    OP(csneg_##w##_##cond) SELECT(cond, type, N_##w, 0 - M_##w); NEXT;
 EACH_CONDITION(OP_SELECT, w, uint32_t)
 EACH_CONDITION(OP_SELECT, x, uint64_t)

@@ -56,11 +56,9 @@ OP(add_base)    /* writeback behind accesses whose own operation has none */
 
 /* `as` is the type whose extension to 64 bits is what the register gets; the outer one, if
  * there are two, is that of a W register, which is zero-extended. */
-#define LOAD_AS(va, bits, tlb, flags, as)                                                      \
-    uint##bits##_t value;                                                                      \
-    LOAD(bits, tlb, va, flags, value);                                                         \
-    SET((uint64_t)(as value));
-#define STORE_OF(va, bits, tlb, flags) STORE(bits, tlb, va, flags, XD);
+#define LOAD_AS(va, bits, through, flags, as)                                                      \
+    LOAD_THEN(bits, through, va, flags, SET((uint64_t)(as value_)));
+#define STORE_OF(va, bits, through, flags) STORE(bits, through, va, flags, XD);
 
 #define LOADS(name, bits, as)                                                                  \
     FORMS(name, LOAD_AS, bits, pe->tlb, ACCESS_PLAIN, as)                                      \

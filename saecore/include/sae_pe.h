@@ -117,6 +117,9 @@ typedef union {
 #define LANE(i, bits) (i)
 #endif
 
+/* What pe->lazy may be (sae_flags.h). */
+enum { LAZY_NONE = 0, LAZY_SUB = 1, LAZY_LOGIC = 2 };
+
 /* Why the processor is careful. */
 enum {
     CAREFUL_DEBUG = 1,      /* breakpoints, watchpoints or software step are active */
@@ -149,13 +152,13 @@ typedef struct {
 
 struct pe {
     /* What operations use most, within reach of a short displacement. */
-    /* Flags: N is the sign of nf, Z is set iff zf is 0, C is cf (0 or 1), V the sign of vf. */
-    uint64_t nf, zf, cf, vf;
+    uint64_t fa, fb, lazy;  /* the flags, or where they come from (sae_flags.h) */
     page_t *tlb;            /* of the current EL and PAN */
     jump_t *jumps;          /* of the current EL */
     uint64_t el;            /* 0 or 1 */
     const pe_calls_t *calls;
     uint64_t x[N_X];
+    uint64_t nf, zf, cf, vf;
     page_t *tlb_user;       /* of LDTR and STTR */
     int64_t left;           /* instructions left of the slice, between blocks */
     uint64_t sctlr;         /* SCTLR_EL1 */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include "sae_pe.h"
 #include "sae_a64.h"
+#include "sae_flags.h"
 
 /* --- what operations are written with --------------------------------------------------- */
 
@@ -41,8 +42,7 @@
     do {                                                                                       \
         const op_t *from_ = op;                                                                \
         op = (where);                                                                          \
-        left -= from_->ra;                                                                     \
-        if (SAE_UNLIKELY(left < 0))                                                            \
+        if (SAE_UNLIKELY((left -= from_->ra) < 0))                                             \
             goto slice_over;                                                                   \
         goto *op->run;                                                                         \
     } while (0)
@@ -53,8 +53,7 @@
     do {                                                                                       \
         uint64_t pc_ = (where);                                                                \
         const jump_t *jump_ = &pe->jumps[JUMP_AT(pc_)];                                        \
-        left -= op->ra;                                                                        \
-        if (SAE_UNLIKELY(jump_->va != pc_ || left < 0)) {                                      \
+        if (SAE_UNLIKELY((left -= op->ra) < 0 || jump_->va != pc_)) {                          \
             pe->pc = pc_;                                                                      \
             goto lookup;                                                                       \
         }                                                                                      \
@@ -62,19 +61,27 @@
         goto *op->run;                                                                         \
     } while (0)
 
+/* Variables that most operations use. The compiler would rather keep them in memory, as they live
+ * through calls; any registers that calls preserve will do. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define SAE_IN(name) __asm__(name)
+#else
+#define SAE_IN(name)
+#endif
+
 /* --- guest memory ----------------------------------------------------------------------- */
 
-#define PAGE_OF(tlb, va) (&(tlb)[(va) >> 12 & (TLB0_PAGES - 1)])
+#define PAGE_OF(through, va) (&(through)[(va) >> 12 & (TLB0_PAGES - 1)])
 #define PAGE_TAG(va) ((va) & ~UINT64_C(0xFFF))
 
 /* Read a little-endian integer of 8, 16, 32 or 64 bits at `va` into `result` (uintBITS_t),
- * through `tlb` (pe->tlb, or pe->tlb_user with ACCESS_USER among the flags). An access that
+ * through a TLB (pe->tlb, or pe->tlb_user with ACCESS_USER among the flags). An access that
  * crosses a page never matches a tag. Leaves the block if the access faults. What the slow path
  * gets the address of is its own, so that on the fast one the value stays in a register. */
-#define LOAD(bits, tlb, va, flags, result)                                                     \
+#define LOAD(bits, through, va, flags, result)                                                     \
     do {                                                                                       \
         uint64_t va_ = (va);                                                                   \
-        const page_t *page_ = PAGE_OF(tlb, va_);                                               \
+        const page_t *page_ = PAGE_OF(through, va_);                                               \
         if (SAE_LIKELY(page_->read == PAGE_TAG(va_ + bits / 8 - 1))) {                         \
             uint##bits##_t raw_;                                                               \
             memcpy(&raw_, (const void *)(uintptr_t)(va_ + page_->delta), bits / 8);            \
@@ -87,11 +94,30 @@
         }                                                                                      \
     } while (0)
 
-/* Write one; `value` is cut to its size. */
-#define STORE(bits, tlb, va, flags, value)                                                     \
+/* The same into a general register: `use` is what to do with `value_`, on either path. */
+#define LOAD_THEN(bits, through, va, flags, use)                                                   \
     do {                                                                                       \
         uint64_t va_ = (va);                                                                   \
-        const page_t *page_ = PAGE_OF(tlb, va_);                                               \
+        const page_t *page_ = PAGE_OF(through, va_);                                               \
+        if (SAE_LIKELY(page_->read == PAGE_TAG(va_ + bits / 8 - 1))) {                         \
+            uint##bits##_t value_;                                                             \
+            memcpy(&value_, (const void *)(uintptr_t)(va_ + page_->delta), bits / 8);          \
+            value_ = SAE_LE##bits(value_);                                                     \
+            use;                                                                               \
+        } else {                                                                               \
+            uint##bits##_t value_;                                                             \
+            if (pe->calls->read(pe, op, va_, bits / 8, flags, &value_))                        \
+                goto leave;                                                                    \
+            value_ = SAE_LE##bits(value_);                                                     \
+            use;                                                                               \
+        }                                                                                      \
+    } while (0)
+
+/* Write one; `value` is cut to its size. */
+#define STORE(bits, through, va, flags, value)                                                     \
+    do {                                                                                       \
+        uint64_t va_ = (va);                                                                   \
+        const page_t *page_ = PAGE_OF(through, va_);                                               \
         uint##bits##_t raw_ = SAE_LE##bits((uint##bits##_t)(value));                           \
         if (SAE_LIKELY(page_->write == PAGE_TAG(va_ + bits / 8 - 1))) {                        \
             memcpy((void *)(uintptr_t)(va_ + page_->delta), &raw_, bits / 8);                  \
@@ -118,46 +144,9 @@
             goto sp_misaligned;                                                                \
     } while (0)
 
-/* --- flags ------------------------------------------------------------------------------ */
-
-#define SET_NZ64(result) (pe->nf = pe->zf = (result))
-#define SET_NZ32(result) (pe->zf = (uint32_t)(result), pe->nf = (uint64_t)(result) << 32)
-
 static inline int sae_sp_checked(const pe_t *pe)
 {
     return (pe->sctlr >> (pe->el ? 3 : 4)) & 1; /* SA, SA0 */
-}
-
-/* Does the condition hold? Bit 0 of a condition negates it, but for 15, which is as 14. */
-static inline int sae_condition(const pe_t *pe, unsigned cond)
-{
-    int n = (int64_t)pe->nf < 0, v = (int64_t)pe->vf < 0, z = pe->zf == 0, c = (int)pe->cf;
-    int holds;
-    switch (cond >> 1) {
-    case 0: holds = z; break;
-    case 1: holds = c; break;
-    case 2: holds = n; break;
-    case 3: holds = v; break;
-    case 4: holds = c && !z; break;
-    case 5: holds = n == v; break;
-    case 6: holds = n == v && !z; break;
-    default: return 1;
-    }
-    return holds ^ (cond & 1);
-}
-
-static inline uint64_t sae_nzcv(const pe_t *pe)
-{
-    return (pe->nf >> 63) << 31 | (uint64_t)(pe->zf == 0) << 30 | pe->cf << 29
-           | (pe->vf >> 63) << 28;
-}
-
-static inline void sae_set_nzcv(pe_t *pe, uint64_t nzcv)
-{
-    pe->nf = nzcv << 32;
-    pe->zf = ~nzcv >> 30 & 1;
-    pe->cf = nzcv >> 29 & 1;
-    pe->vf = nzcv << 35;
 }
 
 #include "sae_arith.h"
@@ -174,11 +163,12 @@ __attribute__((optimize("no-gcse", "no-crossjumping", "no-tree-slp-vectorize")))
 static const void *const *sae_run(pe_t *pe, const op_t *op)
 {
     static const void *const labels[] = { SAE_OP_LABELS };
-    int64_t left;
-    uint64_t acc = 0;   /* the result of the operation before, if that leaves it (SET) */
+    register int64_t left SAE_IN("r13");    /* instructions of the slice */
+    register uint64_t acc SAE_IN("r14");    /* what the operation before left (SET) */
     if (pe == NULL)
         return labels;
     left = pe->left;
+    acc = 0;
     goto *op->run;
 
 #include "sae_ops_data.h"

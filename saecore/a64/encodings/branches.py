@@ -22,11 +22,14 @@ ENCODINGS: list[Encoding] = [
 ]
 
 #: What a conditional branch is run together with, if it is the instruction before.
-FUSED = [f"{name}_{w}_{form}" for name in ("subs", "ands") for w in "wx" for form in ("imm", "reg")]
+_FORMS = [f"{w}_{form}" for w in "wx" for form in ("imm", "reg")]
+FUSED = [f"{name}_{form}" for name in ("subs", "ands") for form in _FORMS]
+#: The same of those that write no register.
+COMPARED = {f"subs_{form}": f"cmp_{form}" for form in _FORMS}
 
 #: `b` also ends a block that is cut off.
 OPS: list[str] = [
     "b", "bl", "br", "blr", "ret", "tbz", "tbnz", "cbz_w", "cbz_x", "cbnz_w", "cbnz_x",
     *(f"b_{c}" for c in CONDITIONS),
-    *(f"{name}_b_{c}" for name in FUSED for c in CONDITIONS),
+    *(f"{name}_b_{c}" for name in (*FUSED, *COMPARED.values()) for c in CONDITIONS),
 ]
