@@ -367,7 +367,7 @@ def c_sources() -> dict[Path, tuple[int, bytes]]:
         for pyx in (HERE / package).rglob("*.pyx"):
             path = pyx.with_suffix(".c")
             if path.exists():
-                body = path.read_bytes().partition(b"/* END: Cython Metadata */")[2]
+                body = path.read_bytes().partition(b"\nEND: Cython Metadata */")[2]
                 found[path] = path.stat().st_mtime_ns, body
     return found
 
