@@ -3,8 +3,10 @@
 As in `_measure`: a generator makes its state once and gives pairs without end.
 """
 
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -31,12 +33,15 @@ from saecore import kvm
 from saecore.bench._guest import VmGuest
 from saecore.bench._words import assemble
 from saecore.bench.faults import exit_ns
-from saecore.machine import Machine, Pl011, read_program
+from saecore.machine import Machine, Pl011, Program, Segment, read_program
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 import guest_programs
 
-__all__ = ["FULL", "QUICK", "SaeScale", "demand_faults", "mmio_exits", "start_time", "workload_row"]
+__all__ = [
+    "FULL", "QUICK", "SaeScale", "demand_faults", "interrupts", "mmio_exits", "start_time",
+    "workload_row",
+]  # fmt: skip
 
 _DEVICE: Final = 0x0900_0000
 _PAGE_SHIFT: Final = 12
@@ -50,6 +55,7 @@ _TOUCH: Final = b"".join(
         0x54FFFFA1,  # b.ne #-12
     )
 )
+_SPIN: Final = (0x14000000).to_bytes(4, "little")  # b .
 _START: Final = {
     "sae": """
 from saecore import kvm
@@ -229,6 +235,44 @@ def demand_faults(scale: SaeScale, peer: str) -> Pairs:
             return guest.touch(faults) / len(faults.gfns)
 
     yield from pairs(ours, partial(function, _TOUCH, pages))
+
+
+def interrupts(scale: SaeScale) -> Pairs:
+    """A Ctrl-C until its exception is in Python's hands, from a guest that spins; from a loop of
+    Python's."""
+    sent = [0]
+    with Machine() as machine:
+        machine.load(
+            Program(
+                "spin", machine.memory.start, (Segment(machine.memory.start, _SPIN, len(_SPIN)),)
+            ),
+            tree=False,
+        )
+
+        def interrupt() -> None:
+            time.sleep(0.02)
+            sent[0] = time.perf_counter_ns()
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+        def time_of(run: Callable[[], object]) -> float:
+            old = signal.signal(signal.SIGINT, signal.default_int_handler)
+            thread = threading.Thread(target=interrupt)
+            try:
+                thread.start()
+                run()
+            except KeyboardInterrupt:
+                return float(time.perf_counter_ns() - sent[0])
+            finally:
+                thread.join()
+                signal.signal(signal.SIGINT, old)
+            raise RuntimeError("the guest ended by itself")
+
+        yield from pairs(partial(time_of, machine.vcpu.run), partial(time_of, _spin))
+
+
+def _spin() -> None:
+    while True:
+        pass
 
 
 def start_time(scale: SaeScale) -> Pairs:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from _measure import Pair
 from _rows import Result, Row, Section, Target
-from _sae_measure import demand_faults, mmio_exits, start_time, workload_row
+from _sae_measure import demand_faults, interrupts, mmio_exits, start_time, workload_row
 
 __all__ = ["MEANS", "SECTIONS", "WORKLOADS", "means", "mips"]
 
@@ -30,6 +30,11 @@ def mips(ns: float) -> float:
 def itself(pair: Pair) -> float:
     """What ours takes: a bound on a time."""
     return pair.ours
+
+
+def milliseconds(pair: Pair) -> float:
+    """What ours takes, in milliseconds."""
+    return pair.ours / 1e6
 
 
 def seconds(pair: Pair) -> float:
@@ -64,6 +69,15 @@ SECTIONS: Final = (
             Row("exit/mmio/unicorn", "times as fast", mmio_exits, target=Target("at least", 20)),
             Row("exit/mmio/ns", "nanoseconds", mmio_exits, ratio=itself,
                 target=Target("at most", 400)),
+        ),
+    ),
+    Section(
+        "A Ctrl-C, from the signal to the exception in Python",
+        "milliseconds",
+        ("SAE", "a loop of Python's"),
+        (
+            Row("exit/signal/ms", "a guest that spins", interrupts, ratio=milliseconds,
+                target=Target("at most", 50)),
         ),
     ),
     Section(

@@ -266,7 +266,8 @@ cdef void run_singly(processor_t *p, int64_t n) noexcept nogil:
         if p.trace != NULL:
             n_events = p.trace.n
         step(p)
-        if p.trace != NULL and pe.left == 0:
+        if p.trace != NULL and pe.left == 0 and (
+                pe.event != EVENT_WAIT or p.budget == NO_LIMIT):
             # What was intercepted is recorded when it happens.
             p.trace.n = n_events
         pe.retired = 0

@@ -9,3 +9,5 @@ cdef int system_instruction(pe_t *pe, const op_t *op) noexcept nogil
 # ISR_EL1: the virtual interrupts that are pending, at PSTATE's positions of A, I and F, masked
 # or not.
 cdef uint64_t interrupts_pending(pe_t *pe) noexcept nogil
+# CCSIDR_EL1 of a processor with this CTR_EL0, under a value of CSSELR_EL1.
+cdef uint64_t cache_size(uint64_t ctr, uint64_t csselr) noexcept nogil

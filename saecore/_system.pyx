@@ -144,7 +144,7 @@ cdef int read_special(pe_t *pe, const op_t *op, const sysreg_t *reg,
     elif special == SPECIAL_CONTEXTIDR:
         value[0] = pe.contextidr
     elif special == SPECIAL_CCSIDR:
-        value[0] = cache_size(pe)
+        value[0] = cache_size(pe.regs[<int>REG_CTR_EL0], pe.regs[<int>REG_CSSELR_EL1])
     elif special == SPECIAL_ISR:
         value[0] = interrupts_pending(pe)
     elif special == SPECIAL_COUNTER:
@@ -162,11 +162,9 @@ cdef int read_special(pe_t *pe, const op_t *op, const sysreg_t *reg,
     return PE_OK
 
 
-cdef uint64_t cache_size(pe_t *pe) noexcept nogil:
+cdef uint64_t cache_size(uint64_t ctr, uint64_t csselr) noexcept nogil:
     """CCSIDR_EL1: one set of one way, with lines as CTR_EL0 has them, as KVM makes it up."""
-    cdef uint64_t ctr = pe.regs[<int>REG_CTR_EL0]
-    cdef bint instructions = pe.regs[<int>REG_CSSELR_EL1] & 1
-    cdef uint64_t words = ctr & 15 if instructions else ctr >> 16 & 15
+    cdef uint64_t words = ctr & 15 if csselr & 1 else ctr >> 16 & 15
     # Both are logarithms: of words there, of 16 bytes here.
     return max(words, 2) - 2
 
@@ -329,12 +327,13 @@ cdef int wait(pe_t *pe, const op_t *op, bint event) noexcept nogil:
         return take_exception(pe, esr_of(EC_WFX, WFX_ISS | event), OP_PC(op))
     if hcr(pe) & (HCR_TWE if event else HCR_TWI):
         return intercept_trap(pe, esr_of(EC_WFX, WFX_ISS | event), OP_PC(op))
-    pe.retired = 1
     if event:
         # Events end waiting at any time: others get their turn, then it goes on.
+        pe.retired = 1
         pe.pc = OP_PC(op) + 4
         pe.event = EVENT_SLICE
     else:
+        # It counts when it ends.
         pe.pc = OP_PC(op)
         pe.event = EVENT_WAIT
     return PE_LEFT

@@ -10,11 +10,12 @@ from typing_extensions import disjoint_base
 
 import gmap
 
+def eventfd_id(ioctl: str, fd: int) -> int: ...
 @disjoint_base
 class VmState:
     psci_version: int
     parange: int
-    def __new__(cls, space: gmap.Gmap) -> VmState: ...
+    def __new__(cls, space: gmap.Gmap, ctr: int) -> VmState: ...
     @property
     def gmap(self) -> gmap.Gmap: ...
     @property

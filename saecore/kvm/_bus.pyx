@@ -18,7 +18,8 @@ from gmap._atomic cimport load, load_acquire, store, store_release
 from gmap._memory cimport release, zalloc
 from gmap._space cimport Gmap
 from gmap._sync cimport mutex_destroy, mutex_init, mutex_lock, mutex_unlock
-from saecore.kvm._state cimport BUS_CCW, BUS_MMIO, BUS_PIO, device_t, ring_t
+from saecore._system cimport cache_size
+from saecore.kvm._state cimport BUS_CCW, BUS_MMIO, BUS_PIO, N_CSSELR, device_t, ring_t
 from saecore.kvm._uapi cimport COALESCED_MMIO_MAX, kvm_coalesced_t
 
 from saecore.kvm import uapi
@@ -110,7 +111,7 @@ cdef int bus_write(vm_t *vm, uint64_t addr, uint64_t nbytes, const uint8_t *data
 
 # --- what userspace calls -------------------------------------------------------------------
 
-def _eventfd_id(ioctl, fd):
+def eventfd_id(ioctl, fd):
     """A number that tells one eventfd from another, however many descriptors it has."""
     try:
         kind = os.readlink(f"/proc/self/fd/{fd}")
@@ -131,17 +132,20 @@ cdef class VmState:
     """The C side of a VM: its bus, its coalesced ring, its ID registers.
 
     >>> import gmap
-    >>> state = VmState(gmap.Gmap(gmap.BufferHost()))
+    >>> state = VmState(gmap.Gmap(gmap.BufferHost()), 0x8444_C004)
     >>> state.n_devices
     0
     """
 
-    def __cinit__(self, Gmap space not None):
+    def __cinit__(self, Gmap space not None, uint64_t ctr):
+        cdef int n
         memset(&self.c, 0, sizeof(self.c))
         mutex_init(&self.c.bus.lock, NULL)
         self.gmap = space
         self.c.gmap = space.c
         self.c.guest_phys_size = <uint64_t>1 << space.ipa_bits
+        for n in range(N_CSSELR):
+            self.c.ccsidr[n] = cache_size(ctr, n)
         self.ring_array = np.zeros((), dtype=uapi.RING)
         self.c.ring = <ring_t *><uintptr_t>self.ring_array.ctypes.data
 
@@ -194,10 +198,11 @@ cdef class VmState:
         self.c.parange_limit = <uint64_t>1 << value
 
     def ccsidr(self, n):
-        return self.c.ccsidr[<int>n]
+        """CCSIDR_EL1 under one value of CSSELR_EL1; at first what CTR_EL0 says."""
+        return self.c.ccsidr[<int>range(N_CSSELR)[n]]
 
     def set_ccsidr(self, n, uint64_t value):
-        self.c.ccsidr[<int>n] = value
+        self.c.ccsidr[<int>range(N_CSSELR)[n]] = value
 
     cdef insert(self, uint64_t addr, uint64_t nbytes, int bus, int fd, datamatch,
                 uint64_t context):
@@ -280,7 +285,7 @@ cdef class VmState:
             bus = BUS_CCW
         matches = bool(flags & IoeventfdFlag.DATAMATCH)
         if flags & IoeventfdFlag.DEASSIGN:
-            context = _eventfd_id("KVM_IOEVENTFD", fd)
+            context = eventfd_id("KVM_IOEVENTFD", fd)
             self._deassign(bus, context, addr, nbytes, datamatch if matches else None)
             return
         if nbytes not in (0, 1, 2, 4, 8):
@@ -291,7 +296,7 @@ cdef class VmState:
             raise KvmError("KVM_IOEVENTFD", EINVAL, f"flags {flags:#x}: use IoeventfdFlag")
         if not nbytes and matches:
             raise KvmError("KVM_IOEVENTFD", EINVAL, "len 0 hears any length: no datamatch then")
-        context = _eventfd_id("KVM_IOEVENTFD", fd)
+        context = eventfd_id("KVM_IOEVENTFD", fd)
         if self._collides(bus, addr, nbytes, datamatch if matches else None):
             raise KvmError("KVM_IOEVENTFD", EEXIST,
                            f"an ioeventfd at {addr:#x} already takes such writes: deassign it")

@@ -1,4 +1,4 @@
-"""Interceptions played back instead of a guest that runs, to test what the run loop does. Floor 9.
+"""To test what the run loop does: interceptions played back, and races made to happen. Floor 9.
 
 A processor only ever makes the interceptions it should; the decision tables have rows for others.
 """
@@ -8,6 +8,9 @@ from libc.string cimport memset
 
 import numpy as np
 
+from gmap._atomic cimport load
+from gmap._space cimport Gmap
+from gmap._sync cimport srcu_read_lock, srcu_read_unlock
 from saecore._block cimport sae_block_t
 from saecore._defs cimport (
     ICPTD_ESR_ELZ, ICPTD_FAR_ELZ, ICPTD_GLTL, ICPTD_PIC, ICPTD_TEID, ICPTR_STOP,
@@ -97,3 +100,41 @@ class Playback:
         cdef VcpuState state = self.vcpu
         n_steps = 0
         state.c.execute = sae_execute
+
+
+class SlotReader:
+    """Be where a fault that reads the memory slots is, while in a ``with`` block: who changes
+    slots has published them, and waits before painting the tables.
+
+    Parameters
+    ----------
+    space : gmap.Gmap
+
+    Do not change slots in the thread that is in it, which would wait for ever.
+
+    >>> import gmap
+    >>> with SlotReader(gmap.Gmap(gmap.SyntheticHost())):
+    ...     pass
+    """
+
+    def __init__(self, space):
+        self.space = space
+
+    def __enter__(self):
+        cdef Gmap space = self.space
+        self.token = srcu_read_lock(&space.c.srcu)
+
+    def __exit__(self, *exc_info):
+        cdef Gmap space = self.space
+        srcu_read_unlock(&space.c.srcu, self.token)
+
+
+def last_fault(vcpu):
+    """PC of the last fault that the tables alone could not resolve; from any thread.
+
+    >>> from saecore import kvm
+    >>> last_fault(kvm.System().create_vm().create_vcpu(0))
+    0
+    """
+    cdef VcpuState state = vcpu
+    return load(&state.c.faults.pc)

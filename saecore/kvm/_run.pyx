@@ -4,7 +4,8 @@ Source: fact sheet sae.md sections 8 and 9.
 
 Signals: the guest runs in slices of some milliseconds; between two of them Python's signal
 handlers run. To know whether one did, a long run has Python write signal numbers into a pipe of
-this module (`signal.set_wakeup_fd`), and hands them on to whoever listened before.
+this module (`signal.set_wakeup_fd`), and hands them on to whoever listened before. Signals that
+the thread blocks and KVM_SET_SIGNAL_MASK lets in are looked for among those pending, and stay so.
 """
 
 import os
@@ -15,6 +16,9 @@ from cpython.object cimport PyObject
 from libc.errno cimport EINTR, EINVAL
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
+from posix.signal cimport (
+    SIG_BLOCK, SIG_SETMASK, sigaddset, sigemptyset, sigismember, sigpending, sigset_t,
+)
 from posix.time cimport nanosleep, timespec
 from posix.unistd cimport read, write
 
@@ -41,6 +45,9 @@ cdef extern from "Python.h":
     # Declared without its exception, which `Vcpu.run` lets out.
     int check_signals "PyErr_CheckSignals"()
 
+cdef extern from "<signal.h>" nogil:
+    int pthread_sigmask(int how, const sigset_t *wanted, sigset_t *before)
+
 
 cdef enum:
     # Instructions before the first look for signals. What comes earlier counts as before the
@@ -49,6 +56,7 @@ cdef enum:
     BRIEFLY = 512           # instructions a run may do without letting go of Python's lock
     TURNS = 1024            # interceptions between two looks
     NAP_NS = 1000000        # of a stopped vCPU
+    N_SIGNALS = 64
 
 
 cdef int pipe_read = -1
@@ -87,9 +95,47 @@ cdef int listen(int fd) noexcept:
         return -1
 
 
+cdef void block_signals(vcpu_t *v, sigset_t *before) noexcept nogil:
+    """Block what the vCPU's mask has, beside what the thread blocks already."""
+    cdef sigset_t wanted
+    cdef int n
+    sigemptyset(&wanted)
+    for n in range(N_SIGNALS):
+        if v.sigmask >> n & 1:
+            sigaddset(&wanted, n + 1)
+    pthread_sigmask(SIG_BLOCK, &wanted, before)
+
+
+cdef void unblock_signals(const sigset_t *before) noexcept nogil:
+    pthread_sigmask(SIG_SETMASK, before, NULL)
+
+
+cdef bint signal_waits(vcpu_t *v) noexcept nogil:
+    """The thread blocks a signal that the vCPU's mask lets in, and it is pending."""
+    cdef sigset_t pending
+    cdef int n
+    sigemptyset(&pending)
+    sigpending(&pending)
+    for n in range(N_SIGNALS):
+        if not v.sigmask >> n & 1 and sigismember(&pending, n + 1) == 1:
+            return True
+    return False
+
+
+cdef int interrupted(vcpu_t *v) noexcept nogil:
+    v.run.exit_reason = EXIT_INTR
+    v.stats.signal_exits += 1
+    return -EINTR
+
+
 cdef int look_for_signals(vcpu_t *v, watch_t *watch) noexcept nogil:
-    """1: nothing; -EINTR: a handler has run and returned; RUN_RAISED: one raised."""
+    """1: nothing; -EINTR: a handler has run and returned, or a signal waits for the end of the
+    run; RUN_RAISED: a handler raised."""
     cdef int raised
+    if v.masks and signal_waits(v):
+        return interrupted(v)
+    if watch == NULL:
+        return 1
     with gil:
         if not watch.on:
             watch.on = True
@@ -98,8 +144,7 @@ cdef int look_for_signals(vcpu_t *v, watch_t *watch) noexcept nogil:
     if raised:
         return RUN_RAISED
     if drain(watch):
-        v.run.exit_reason = EXIT_INTR
-        return -EINTR
+        return interrupted(v)
     return 1
 
 
@@ -174,15 +219,14 @@ cdef inline bint asleep(vcpu_t *v) noexcept nogil:
     return False
 
 
-cdef int run_loop(vcpu_t *v, watch_t *watch, bint watches) noexcept nogil:
+cdef int run_loop(vcpu_t *v, watch_t *watch) noexcept nogil:
     cdef uint64_t turns = 0, longest = FIRST_SLICE
     cdef timespec nap = timespec(0, NAP_NS)
     cdef bint look
-    cdef int ret = 1
+    cdef int ret = look_for_signals(v, NULL)
     while ret == 1:
         if exchange(&v.kicked, 0):
-            v.run.exit_reason = EXIT_INTR
-            return -EINTR
+            return interrupted(v)
         if v.entered:
             # There is an exit already.
             v.entered = False
@@ -206,8 +250,7 @@ cdef int run_loop(vcpu_t *v, watch_t *watch, bint watches) noexcept nogil:
             look = v.block.icptr == ICPTR_SPURIOUS or turns % TURNS == 0
         if look and ret == 1 and v.left:
             longest = <uint64_t>UNBOUNDED
-            if watches:
-                ret = look_for_signals(v, watch)
+            ret = look_for_signals(v, watch)
     return ret
 
 
@@ -247,7 +290,7 @@ cdef int vcpu_run_briefly(vcpu_t *v, bint immediate) noexcept nogil:
     lock need not change hands."""
     cdef int ret
     run_begin(v)
-    if immediate or load(&v.kicked) or v.requests or v.processor.trace != NULL or (
+    if immediate or load(&v.kicked) or v.requests or v.masks or v.processor.trace != NULL or (
             v.execute != sae_execute):
         return RUN_ON
     adjust_pc(v)
@@ -269,6 +312,6 @@ cdef int vcpu_run(vcpu_t *v, watch_t *watch, bint immediate) noexcept nogil:
 
     `watch` is NULL on a thread that does not run Python's signal handlers.
     """
-    cdef int ret = -EINTR if immediate else run_loop(v, watch, watch != NULL)
+    cdef int ret = -EINTR if immediate else run_loop(v, watch)
     run_end(v, ret)
     return ret

@@ -114,6 +114,8 @@ ctypedef struct vcpu_t:
     uint64_t requests
     uint64_t kicked         # by another thread, or by a signal handler
     uint64_t left           # instructions of the budget
+    bint masks              # KVM_SET_SIGNAL_MASK: block `sigmask`, bit n - 1 signal n
+    uint64_t sigmask
     uint64_t exits          # to userspace: tells a stale exit object
     bint loaded             # the processor holds the save area's registers
     bint initialized

@@ -11,6 +11,7 @@ cimport cython
 from libc.errno cimport EINTR
 from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memset
+from posix.types cimport sigset_t
 
 import numpy as np
 
@@ -23,7 +24,9 @@ from saecore._defs cimport PSTATE_RESET, SAE_SAF_FORMAT_0, SAE_SAS_VALID, SAE_SD
 from saecore._loop cimport processor_free, processor_new, sae_execute, sae_stiasrm
 from saecore.kvm._bus cimport VmState
 from saecore.kvm._exits cimport mmio_exit, other_exit, the_budget, the_intr
-from saecore.kvm._run cimport vcpu_run, vcpu_run_briefly, watch_end
+from saecore.kvm._run cimport (
+    block_signals, unblock_signals, vcpu_run, vcpu_run_briefly, watch_end,
+)
 from saecore.kvm._state cimport N_SPSR, RUN_BUDGET, RUN_ON, RUN_RAISED, context_t
 from saecore.kvm._trace cimport Recorder
 from saecore.kvm._uapi cimport EXIT_MMIO, MP_STATE_RUNNABLE, kvm_run_t
@@ -178,6 +181,7 @@ cdef class VcpuState:
         """
         cdef int ret
         cdef bint watches, immediate
+        cdef sigset_t before
         if max_insns is None:
             self.c.left = <uint64_t>-1
         else:
@@ -189,10 +193,14 @@ cdef class VcpuState:
         watches = PyThread_get_thread_ident() == self.main_thread
         self.running = True
         immediate = self.c.run.immediate_exit != 0
+        if self.c.masks:
+            block_signals(&self.c, &before)
         ret = vcpu_run_briefly(&self.c, immediate)
         if ret == RUN_ON:
             with nogil:
                 ret = vcpu_run(&self.c, &self.watch if watches else NULL, immediate)
+        if self.c.masks:
+            unblock_signals(&before)
         self.running = False
         self.c.exits += 1
         if self.watch.on:
@@ -338,6 +346,11 @@ cdef class VcpuState:
         """Set one. The block and the core registers are written through `regs`."""
         self.put()
         self.c.area.regs[<int>_SAVED[name]] = value
+
+    def mask_signals(self, bint on, uint64_t mask):
+        """Block signals while the guest runs: bit n - 1 is signal n."""
+        self.c.masks = on
+        self.c.sigmask = mask
 
     def use_instruction_clock(self, bint on):
         """Have the counter count instructions."""

@@ -4,6 +4,7 @@ Source: fact sheets uapi.md sections 1.1 and 4, ipa.md sections 1, 2 and 5, sae.
 """
 
 import errno
+import operator
 from typing import Literal, SupportsIndex
 
 import gmap
@@ -116,7 +117,7 @@ class System:
         self._check("KVM_CHECK_EXTENSION")
         if not self.arm64:
             slots = uapi.MAX_SLOTS - 1
-            return {Cap.NR_MEMSLOTS: slots, Cap.USER_MEMORY: 1}.get(cap.__index__(), 0)  # type: ignore[call-overload, no-any-return]
+            return {Cap.NR_MEMSLOTS: slots, Cap.USER_MEMORY: 1}.get(operator.index(cap), 0)  # type: ignore[call-overload, no-any-return]
         return answer_capability(cap, self.ipa_limit)
 
     def create_vm(self, ipa_bits: SupportsIndex = 0, *, host: gmap.BufferHost | None = None,
@@ -153,7 +154,7 @@ class System:
         or 0 for 40
         """
         self._check("KVM_CREATE_VM")
-        type = ipa_bits.__index__()
+        type = operator.index(ipa_bits)
         if clock not in ("host", "insns"):
             raise ValueError(f'clock {clock!r}: use "host" or "insns"')
         if self.arm64:

@@ -231,6 +231,13 @@ class IoeventfdFlag(IntFlag):
     VIRTIO_CCW_NOTIFY = 8
 
 
+class IrqfdFlag(IntFlag):
+    """Flags of KVM_IRQFD."""
+
+    DEASSIGN = 1
+    RESAMPLE = 2
+
+
 class VcpuFeature(IntEnum):
     """Bit numbers of `kvm_vcpu_init.features`."""
 

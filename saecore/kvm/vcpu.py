@@ -4,11 +4,14 @@ Source: fact sheets uapi.md sections 1.3, 3, 5 and 10, sae.md section 7.
 """
 
 import errno
+import operator
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, SupportsIndex
 
-from gmap.errors import AddressError
 from saecore.kvm import _onereg, uapi
+from saecore.kvm._arguments import as_word
+from saecore.kvm._refused import Refused
 from saecore.kvm._vcpu import VcpuState
 from saecore.kvm.errors import KvmError
 from saecore.kvm.stats import VCPU_STATS, StatsFd
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from saecore.kvm._bus import VmState
     from saecore.kvm.vm import Vm
 
+_N_SIGNALS = 64
+_NO_EVENTS = "there is no SError to pend or to take back"
+_NO_ATTRIBUTES = "a vCPU has no attributes on s390"
 _VALID_FEATURES = (1 << len(uapi.VcpuFeature)) - 1
 #: Feature bits this machine can have; SVE and pointer authentication wait for a CPU with them.
 _SUPPORTED_FEATURES = 0
@@ -174,7 +180,7 @@ class Vcpu(VcpuState):
         '0xc50078'
         """
         self.check_alive("KVM_GET_ONE_REG")
-        return _onereg.get(self, _id_of(id, "KVM_GET_ONE_REG"))
+        return _onereg.get(self, as_word(id, "register id"))
 
     def set_one_reg(self, id: SupportsIndex, value: SupportsIndex) -> None:
         """KVM_SET_ONE_REG: set a register by its id.
@@ -197,7 +203,7 @@ class Vcpu(VcpuState):
         True
         """
         self.check_alive("KVM_SET_ONE_REG")
-        _onereg.set(self, _id_of(id, "KVM_SET_ONE_REG"), value)
+        _onereg.set(self, as_word(id, "register id"), value)
 
     def get_reg_list(self, n: int | None = None) -> list[int]:
         """KVM_GET_REG_LIST: ids of the registers `get_one_reg` knows.
@@ -260,59 +266,70 @@ class Vcpu(VcpuState):
         return StatsFd(f"kvm-vcpu-stats:{self.id}", f"kvm-{os.getpid()}/vcpu-{self.id}",
                        VCPU_STATS, self.stats)
 
-    def set_signal_mask(self, mask: SupportsIndex | None) -> None:
-        """KVM_SET_SIGNAL_MASK: kept, and without effect: Python's handlers are what interrupts.
+    def set_signal_mask(self, mask: Iterable[int] | None) -> None:
+        """KVM_SET_SIGNAL_MASK: the signals blocked while the guest runs.
 
+        Parameters
+        ----------
+        mask : iterable of int, or None
+            Signal numbers, as for `signal.pthread_sigmask`. None: the thread's own mask, as at
+            first.
+
+        Raises
+        ------
+        ValueError
+            No signal number.
+
+        Notes
+        -----
+        A signal in the mask waits until `run` has returned. One that the thread blocks and the
+        mask does not ends `run` with `Intr`, on any thread, and stays pending: take it with
+        `signal.sigtimedwait`. So a signal that comes between a last look and `run` is not lost.
+
+        >>> import signal
         >>> from saecore import kvm
-        >>> kvm.System().create_vm().create_vcpu(0).set_signal_mask(None)
+        >>> vm = kvm.System().create_vm()
+        >>> vcpu = vm.create_vcpu(0)
+        >>> vcpu.init(vm.preferred_target())
+        >>> vcpu.set_signal_mask([])
+        >>> before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        >>> signal.raise_signal(signal.SIGUSR1)
+        >>> vcpu.run()
+        Intr()
+        >>> signal.sigwait([signal.SIGUSR1]).name
+        'SIGUSR1'
+        >>> _ = signal.pthread_sigmask(signal.SIG_SETMASK, before)
         """
         self.check_alive("KVM_SET_SIGNAL_MASK", initialized=False)
+        if mask is None:
+            self.mask_signals(False, 0)
+            return
+        bits = 0
+        for number in map(operator.index, mask):
+            if not 1 <= number <= _N_SIGNALS:
+                raise ValueError(f"signal {number}: use 1 to {_N_SIGNALS}")
+            bits |= 1 << number - 1
+        self.mask_signals(True, bits)
 
-    def pre_fault_memory(self, gpa: int, size: int, flags: int = 0) -> NoReturn:
-        """KVM_PRE_FAULT_MEMORY: refused in the newest revision; `vm.gmap.fault_in` does it."""
-        self.check_alive("KVM_PRE_FAULT_MEMORY", initialized=False)
-        raise KvmError("KVM_PRE_FAULT_MEMORY", errno.EOPNOTSUPP,
-                       "not on s390: use vm.gmap.fault_in()")
+    # --- refused -----------------------------------------------------------------------------
 
+    def _refuse(self, ioctl: str, code: int, why: str, *args: object) -> NoReturn:
+        self.check_alive(ioctl, initialized=False)
+        raise KvmError(ioctl, code, why)
 
-def _id_of(id: SupportsIndex, ioctl: str) -> int:
-    number = id.__index__()
-    if not 0 <= number < 1 << 64:
-        raise AddressError(f"register id {number:#x}: use 64 bits (kvm.reg names them)")
-    return number
-
-
-# Ioctls the real module refuses, each with its errno and what to do instead.
-_REFUSED = {
-    "get_regs": ("GET_REGS", errno.EINVAL, "use vcpu.regs or get_one_reg()"),
-    "set_regs": ("SET_REGS", errno.EINVAL, "use vcpu.regs or set_one_reg()"),
-    "get_sregs": ("GET_SREGS", errno.EINVAL, "use get_one_reg()"),
-    "set_sregs": ("SET_SREGS", errno.EINVAL, "use set_one_reg()"),
-    "get_fpu": ("GET_FPU", errno.EINVAL, "use vcpu.regs or get_one_reg()"),
-    "set_fpu": ("SET_FPU", errno.EINVAL, "use vcpu.regs or set_one_reg()"),
-    "translate": ("TRANSLATE", errno.EINVAL, "use gmap.TwoLevel"),
-    "interrupt": ("INTERRUPT", errno.EINVAL, "there is no interrupt controller yet"),
-    "set_mp_state": ("SET_MP_STATE", errno.EINVAL, "not on s390; init() makes it runnable"),
-    "set_guest_debug": ("SET_GUEST_DEBUG", errno.EINVAL,
-                        "not on s390; run(max_insns=1) steps a guest"),
-    "get_vcpu_events": ("GET_VCPU_EVENTS", errno.EINVAL, "not on s390"),
-    "set_vcpu_events": ("SET_VCPU_EVENTS", errno.EINVAL, "not on s390"),
-    "set_device_attr": ("SET_DEVICE_ATTR", errno.ENXIO, "no vCPU attribute exists on s390"),
-    "get_device_attr": ("GET_DEVICE_ATTR", errno.ENXIO, "no vCPU attribute exists on s390"),
-    "has_device_attr": ("HAS_DEVICE_ATTR", errno.ENXIO, "no vCPU attribute exists on s390"),
-}
-
-
-def _refusal(method: str, ioctl: str, code: int, remedy: str) -> Any:
-    def refuse(self: Vcpu, *args: object) -> NoReturn:
-        self.check_alive(f"KVM_{ioctl}", initialized=False)
-        raise KvmError(f"KVM_{ioctl}", code, f"refused by the s390 module: {remedy}")
-
-    refuse.__name__ = method
-    refuse.__qualname__ = f"Vcpu.{method}"
-    refuse.__doc__ = (f"KVM_{ioctl}: refused with {errno.errorcode[code]} on s390; {remedy}.")
-    return refuse
-
-
-for _method, (_ioctl, _code, _remedy) in _REFUSED.items():
-    setattr(Vcpu, _method, _refusal(_method, _ioctl, _code, _remedy))
+    pre_fault_memory = Refused(errno.EOPNOTSUPP, "use vm.gmap.fault_in()")
+    get_regs = Refused(errno.EINVAL, "use vcpu.regs or get_one_reg()")
+    set_regs = Refused(errno.EINVAL, "use vcpu.regs or set_one_reg()")
+    get_sregs = Refused(errno.EINVAL, "use get_one_reg()")
+    set_sregs = Refused(errno.EINVAL, "use set_one_reg()")
+    get_fpu = Refused(errno.EINVAL, "use vcpu.regs or get_one_reg()")
+    set_fpu = Refused(errno.EINVAL, "use vcpu.regs or set_one_reg()")
+    translate = Refused(errno.EINVAL, "use gmap.TwoLevel")
+    interrupt = Refused(errno.EINVAL, "there is no interrupt controller yet")
+    set_mp_state = Refused(errno.EINVAL, "init() makes the vCPU runnable")
+    set_guest_debug = Refused(errno.EINVAL, "run(max_insns=1) steps a guest")
+    get_vcpu_events = Refused(errno.EINVAL, _NO_EVENTS)
+    set_vcpu_events = Refused(errno.EINVAL, _NO_EVENTS)
+    set_device_attr = Refused(errno.ENXIO, _NO_ATTRIBUTES)
+    get_device_attr = Refused(errno.ENXIO, _NO_ATTRIBUTES)
+    has_device_attr = Refused(errno.ENXIO, _NO_ATTRIBUTES)

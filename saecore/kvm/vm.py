@@ -4,6 +4,7 @@ Source: fact sheets uapi.md sections 1.2, 4 and 5, ipa.md, faultin.md sections 8
 """
 
 import errno
+import operator
 import os
 import time
 from typing import Any, Literal, NoReturn, SupportsIndex
@@ -15,7 +16,10 @@ import gmap
 from gmap.errors import ConfigError, HostMemoryError
 from saecore._cpu import CpuModel
 from saecore.kvm import uapi
+from saecore.kvm._arguments import as_word
 from saecore.kvm._bus import VmState
+from saecore.kvm._irqfd import Irqfds
+from saecore.kvm._refused import Refused
 from saecore.kvm._trace import Recorder
 from saecore.kvm.errors import KvmError
 from saecore.kvm.stats import VM_STATS, StatsFd
@@ -24,7 +28,8 @@ from saecore.kvm.vcpu import Vcpu, VcpuInit
 
 _MASK64 = (1 << 64) - 1
 _PSCI_LATEST = 0x10003
-_N_CCSIDR = 14
+_NO_IRQS = "the s390 module has no interrupt controller yet"
+_NO_ATTRIBUTES = "a VM has no attributes on s390"
 
 #: What generic code and the newest published module answer; all else is 0.
 _CAPS = {
@@ -46,7 +51,7 @@ def answer_capability(cap: SupportsIndex, ipa_limit: int) -> int:
     >>> answer_capability(uapi.Cap.ARM_VM_IPA_SIZE, 48), answer_capability(uapi.Cap.ONE_REG, 48)
     (48, 0)
     """
-    number = cap.__index__()
+    number = operator.index(cap)
     if number == Cap.ARM_VM_IPA_SIZE:
         return ipa_limit
     return _CAPS.get(number, 0)  # type: ignore[call-overload, no-any-return]
@@ -86,7 +91,8 @@ class Vm:
         self.vcpu_features: tuple[int, ...] | None = None
         self.id_values: dict[str, int] = {}
         self._system = system
-        self._state = VmState(self.gmap)
+        self._state = VmState(self.gmap, cpu.registers["CTR_EL0"])
+        self._irqfds = Irqfds()
         self._closed = False
         self._manual_possible = manual_dirty_log
         self._manual = False
@@ -95,8 +101,6 @@ class Vm:
         self.epoch = 0 if clock == "insns" else -time.monotonic_ns() & _MASK64
         self._state.psci_version = _PSCI_LATEST
         self._state.parange = system.pa_range
-        for n, value in enumerate(self._cache_sizes()):
-            self._state.set_ccsidr(n, value)
 
     def __repr__(self) -> str:
         return f"<Vm ipa_bits={self.gmap.ipa_bits} vcpus={len(self.vcpus)}>"
@@ -117,7 +121,7 @@ class Vm:
         if self._state.dead:
             raise KvmError(ioctl, errno.EIO, "the VM is dead after a bug: make another")
 
-    def _refuse(self, ioctl: str, code: int, why: str) -> NoReturn:
+    def _refuse(self, ioctl: str, code: int, why: str, *args: object) -> NoReturn:
         self._check(ioctl)
         raise KvmError(ioctl, code, why)
 
@@ -139,7 +143,7 @@ class Vm:
         one vCPU, 0
         """
         self._check("KVM_CREATE_VCPU")
-        number = id.__index__()
+        number = operator.index(id)
         if not self.arm64:
             raise KvmError("KVM_CREATE_VCPU", errno.EINVAL,
                            "VMs of /dev/kvm are modelled for their memory alone, and do not run: "
@@ -220,19 +224,13 @@ class Vm:
         """What the guest's counter counts, before its offset: ns, or instructions."""
         return vcpu.n_insns if self._clock == "insns" else time.monotonic_ns()
 
-    def _cache_sizes(self) -> list[int]:
-        """CCSIDR_EL1 by CSSELR_EL1: one set of one way, lines as CTR_EL0 has them."""
-        ctr = self.cpu.registers["CTR_EL0"]
-        lines = ctr >> 16 & 15, ctr & 15
-        return [max(lines[n & 1], 2) - 2 for n in range(_N_CCSIDR)]
-
     def ccsidr(self, n: int) -> int:
-        """CCSIDR_EL1 under one value of CSSELR_EL1."""
-        return self._state.ccsidr(n)
+        """CCSIDR_EL1 under one value of CSSELR_EL1, 0 to 13."""
+        return self._state.ccsidr(as_word(n, "CSSELR_EL1", 4))
 
     def set_ccsidr(self, n: int, value: int) -> None:
         """Set it."""
-        self._state.set_ccsidr(n, value)
+        self._state.set_ccsidr(as_word(n, "CSSELR_EL1", 4), as_word(value, "value"))
 
     # --- memory ------------------------------------------------------------------------------
 
@@ -263,10 +261,10 @@ class Vm:
         userspace_addr 0x7b is not a multiple of 4096
         """
         name = "KVM_SET_USER_MEMORY_REGION"
-        known = MemFlag.LOG_DIRTY_PAGES | MemFlag.READONLY
-        if flags.__index__() & ~known:
+        known = int(MemFlag.LOG_DIRTY_PAGES | MemFlag.READONLY)
+        if operator.index(flags) & ~known:
             self._refuse(name, errno.EINVAL,
-                         f"flags {flags.__index__():#x}: use LOG_DIRTY_PAGES (1)")
+                         f"flags {operator.index(flags):#x}: use LOG_DIRTY_PAGES (1)")
         self._set_region(name, slot, guest_phys_addr, memory_size, userspace_addr, flags)
 
     def set_user_memory_region2(
@@ -289,8 +287,8 @@ class Vm:
     def _set_region(self, name: str, slot: SupportsIndex, *rest: SupportsIndex) -> None:
         self._check(name)
         limit = uapi.MAX_SLOTS if self.arm64 else uapi.MAX_SLOTS - 1
-        if slot.__index__() & 0xFFFF >= limit:
-            raise KvmError(name, errno.EINVAL, f"slot {slot.__index__()}: use 0 to {limit - 1}")
+        if operator.index(slot) & 0xFFFF >= limit:
+            raise KvmError(name, errno.EINVAL, f"slot {operator.index(slot)}: use 0 to {limit - 1}")
         try:
             self.gmap.set_memory_region(slot, *rest)
         except ConfigError as error:
@@ -396,13 +394,52 @@ class Vm:
         >>> os.close(fd)
         """
         self._check("KVM_IOEVENTFD")
-        bits = flags.__index__()
-        match = None if datamatch is None else datamatch.__index__() & _MASK64
+        bits = as_word(flags, "flags", 32)
+        match = None if datamatch is None else operator.index(datamatch) & _MASK64
         if match is not None:
             bits |= uapi.IoeventfdFlag.DATAMATCH
         elif bits & uapi.IoeventfdFlag.DATAMATCH:
             match = 0
-        self._state.ioeventfd(fd, addr.__index__(), len.__index__(), match, bits)
+        self._state.ioeventfd(operator.index(fd), as_word(addr, "addr"), as_word(len, "len", 32),
+                              match, bits)
+
+    def irqfd(self, fd: int, gsi: SupportsIndex, flags: SupportsIndex = 0,
+              resamplefd: int = -1) -> None:
+        """KVM_IRQFD: have an eventfd raise an interrupt. On s390 it never does.
+
+        Parameters
+        ----------
+        fd : int
+            From `os.eventfd`.
+        gsi : int
+            Number of the interrupt, 32 bits; nothing checks it, as there is no controller.
+        flags : IrqfdFlag
+            DEASSIGN takes back what was assigned with this fd and gsi, and is content if
+            nothing was; RESAMPLE.
+        resamplefd : int
+            Another eventfd, for RESAMPLE.
+
+        Raises
+        ------
+        KvmError
+            EINVAL other flags, or no eventfd; EBADF not open; EBUSY an eventfd that is assigned.
+
+        >>> import os
+        >>> from saecore import kvm
+        >>> vm = kvm.System().create_vm()
+        >>> fd = os.eventfd(0)
+        >>> vm.irqfd(fd, gsi=33)
+        >>> vm.irqfd(fd, gsi=34)
+        Traceback (most recent call last):
+            ...
+        saecore.kvm.errors.KvmError: [Errno 16] KVM_IRQFD: EBUSY: the eventfd raises interrupt
+        33 already: deassign that
+        >>> vm.irqfd(fd, 33, kvm.uapi.IrqfdFlag.DEASSIGN)
+        >>> os.close(fd)
+        """
+        self._check("KVM_IRQFD")
+        self._irqfds.change(operator.index(fd), as_word(gsi, "gsi", 32),
+                            as_word(flags, "flags", 32), operator.index(resamplefd))
 
     def register_coalesced_mmio(self, addr: SupportsIndex, size: SupportsIndex,
                                 pio: SupportsIndex = 0) -> None:
@@ -417,7 +454,8 @@ class Vm:
         0
         """
         self._check("KVM_REGISTER_COALESCED_MMIO")
-        self._state.register_zone(addr.__index__(), size.__index__(), pio.__index__())
+        self._state.register_zone(as_word(addr, "addr"), as_word(size, "size", 32),
+                                    as_word(pio, "pio", 32))
 
     def unregister_coalesced_mmio(self, addr: SupportsIndex, size: SupportsIndex,
                                   pio: SupportsIndex = 0) -> None:
@@ -428,7 +466,8 @@ class Vm:
         >>> vm.unregister_coalesced_mmio(0x0900_0000, 4096)
         """
         self._check("KVM_UNREGISTER_COALESCED_MMIO")
-        self._state.unregister_zone(addr.__index__(), size.__index__(), pio.__index__())
+        self._state.unregister_zone(as_word(addr, "addr"), as_word(size, "size", 32),
+                                      as_word(pio, "pio", 32))
 
     def drain_coalesced_mmio(self) -> list[tuple[int, bytes]]:
         """Take the writes out of the ring: (address, bytes), oldest first.
@@ -456,7 +495,7 @@ class Vm:
         1
         """
         self._check("KVM_CHECK_EXTENSION")
-        if self._manual_possible and cap.__index__() == Cap.MANUAL_DIRTY_LOG_PROTECT2:
+        if self._manual_possible and operator.index(cap) == Cap.MANUAL_DIRTY_LOG_PROTECT2:
             return 3
         return int(self._system.check_extension(cap))
 
@@ -470,8 +509,8 @@ class Vm:
         >>> kvm.System().create_vm().enable_cap(kvm.uapi.Cap.HALT_POLL, 0)
         """
         self._check("KVM_ENABLE_CAP")
-        number, value = cap.__index__(), arg.__index__()
-        if not flags.__index__():
+        number, value = operator.index(cap), operator.index(arg)
+        if not operator.index(flags):
             if number == Cap.HALT_POLL and value < 1 << 32:
                 return
             if (self._manual_possible and number == Cap.MANUAL_DIRTY_LOG_PROTECT2
@@ -512,43 +551,34 @@ class Vm:
                            "no interrupt controller takes routes yet")
 
     def create_device(self, type: SupportsIndex, flags: SupportsIndex = 0) -> NoReturn:
-        """KVM_CREATE_DEVICE: ENODEV for every type until interrupts are modelled."""
+        """KVM_CREATE_DEVICE: ENODEV for every type until interrupts are modelled.
+
+        >>> from saecore import kvm
+        >>> kvm.System().create_vm().create_device(kvm.uapi.DeviceType.ARM_VGIC_V3)
+        Traceback (most recent call last):
+            ...
+        saecore.kvm.errors.KvmError: [Errno 19] KVM_CREATE_DEVICE: ENODEV: device type 7: the
+        module has none
+        """
         self._refuse("KVM_CREATE_DEVICE", errno.ENODEV,
-                     f"device type {type.__index__()}: the module has none")
+                     f"device type {operator.index(type)}: the module has none")
 
+    # --- refused -----------------------------------------------------------------------------
 
-_NO_ARM_IRQ = "there is no interrupt controller in the s390 module yet"
-# Ioctls the real module refuses, each with its errno and why.
-_REFUSED = {
-    "create_irqchip": ("CREATE_IRQCHIP", errno.EINVAL, _NO_ARM_IRQ),
-    "irq_line": ("IRQ_LINE", errno.EINVAL, _NO_ARM_IRQ + "; up to v4 it was dropped silently"),
-    "irq_line_status": ("IRQ_LINE_STATUS", errno.EINVAL, _NO_ARM_IRQ),
-    "signal_msi": ("SIGNAL_MSI", errno.EINVAL, _NO_ARM_IRQ),
-    "arm_set_device_addr": ("ARM_SET_DEVICE_ADDR", errno.EINVAL, _NO_ARM_IRQ),
-    "set_pmu_event_filter": ("SET_PMU_EVENT_FILTER", errno.EINVAL, "there is no PMU"),
-    "arm_mte_copy_tags": ("ARM_MTE_COPY_TAGS", errno.EINVAL, "there is no MTE"),
-    "arm_set_counter_offset": ("ARM_SET_COUNTER_OFFSET", errno.EINVAL,
-                               "not on s390; set the counter by kvm.reg.TIMER_CNT"),
-    "arm_get_reg_writable_masks": ("ARM_GET_REG_WRITABLE_MASKS", errno.EINVAL,
-                                   "not on s390; set_one_reg() says what is fixed"),
-    "reset_dirty_rings": ("RESET_DIRTY_RINGS", errno.EINVAL, "not on s390; use get_dirty_log()"),
-    "set_memory_attributes": ("SET_MEMORY_ATTRIBUTES", errno.EINVAL, "not on s390"),
-    "create_guest_memfd": ("CREATE_GUEST_MEMFD", errno.EINVAL, "not on s390"),
-    "set_device_attr": ("SET_DEVICE_ATTR", errno.EINVAL, "the VM has no attributes on s390"),
-    "get_device_attr": ("GET_DEVICE_ATTR", errno.EINVAL, "the VM has no attributes on s390"),
-    "has_device_attr": ("HAS_DEVICE_ATTR", errno.EINVAL, "the VM has no attributes on s390"),
-}  # fmt: skip
-
-
-def _refusal(method: str, ioctl: str, code: int, why: str) -> Any:
-    def refuse(self: Vm, *args: object) -> NoReturn:
-        self._refuse(f"KVM_{ioctl}", code, why)
-
-    refuse.__name__ = method
-    refuse.__qualname__ = f"Vm.{method}"
-    refuse.__doc__ = f"KVM_{ioctl}: refused with {errno.errorcode[code]} on s390: {why}."
-    return refuse
-
-
-for _method, (_ioctl, _code, _why) in _REFUSED.items():
-    setattr(Vm, _method, _refusal(_method, _ioctl, _code, _why))
+    create_irqchip = Refused(errno.EINVAL, _NO_IRQS)
+    irq_line = Refused(errno.EINVAL, _NO_IRQS + "; up to v4 it was dropped silently")
+    irq_line_status = Refused(errno.EINVAL, _NO_IRQS)
+    signal_msi = Refused(errno.EINVAL, _NO_IRQS)
+    arm_set_device_addr = Refused(errno.EINVAL, _NO_IRQS)
+    set_pmu_event_filter = Refused(errno.EINVAL, "there is no PMU")
+    arm_mte_copy_tags = Refused(errno.EINVAL, "there is no MTE")
+    arm_set_counter_offset = Refused(
+        errno.EINVAL, "set the counter by kvm.reg.TIMER_CNT instead")
+    arm_get_reg_writable_masks = Refused(
+        errno.EINVAL, "set_one_reg() tells what is fixed")
+    reset_dirty_rings = Refused(errno.EINVAL, "there are no dirty rings; use get_dirty_log()")
+    set_memory_attributes = Refused(errno.EINVAL, "memory has no attributes")
+    create_guest_memfd = Refused(errno.EINVAL, "memory is the host's: use set_user_memory_region()")
+    set_device_attr = Refused(errno.EINVAL, _NO_ATTRIBUTES)
+    get_device_attr = Refused(errno.EINVAL, _NO_ATTRIBUTES)
+    has_device_attr = Refused(errno.EINVAL, _NO_ATTRIBUTES)

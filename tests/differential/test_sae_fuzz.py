@@ -2,28 +2,23 @@
 
 Random code, random system registers and random translation tables, in one guest of a megabyte.
 Its memory lies between guard bytes, and beside it lies memory that the guest was never given.
+`tests/kvm/test_fuzz.py` does the same through the facade, with the user misbehaving too.
 """
 
 import hashlib
 
 import numpy as np
 import pytest
-from a64_words import Rows
+from fuzz_guest import NAMES, fill, registers, values
 
 import gmap
 from saecore._cpu import cpu_model
 from saecore._defs import MODE_EL0T, MODE_EL1H, MODE_EL1T, PSTATE_DAIF, Icptr
 from saecore._sae import Processor
-from saecore._sysregs import SYSREGS, Home, saved_names
-from saecore.a64.encodings import ENCODINGS
 
 RAM, NBYTES = 0x4000_0000, 1 << 20
 GUARD = 1 << 16
 BUDGET = 2_000
-ROWS = Rows(ENCODINGS)
-NAMES = saved_names()
-#: Registers a guest can set; a host sets the others.
-SETTABLE = [row for row in SYSREGS if row.home is Home.SAVED and row.name in NAMES]
 #: What SAE may end with: the budget, a trap, a fault of stage 2, an address beyond the limit.
 DOCUMENTED = {
     Icptr.SPURIOUS, Icptr.SYNCHRONOUS_EXCEPTION, Icptr.HOST_ACCESS_EXCEPTION,
@@ -48,40 +43,15 @@ class Guest:
         self.fill()
 
     def fill(self):
-        rng, words = self.rng, self.inside.view("u4")
-        which = ROWS.choose(rng, words.size // 2)
-        words[: words.size // 2] = ROWS.words(rng, which)
-        random = rng.random(words.size // 2) < 0.05
-        words[: words.size // 2][random] = rng.integers(0, 1 << 32, int(random.sum()), dtype="u4")
-        # Descriptors: addresses of this memory, mostly valid, with any attributes.
-        half = self.inside[NBYTES // 2 :].view("u8")
-        pages = rng.integers(RAM >> 12, (RAM + NBYTES) >> 12, half.size, dtype="u8") << 12
-        half[:] = pages | rng.integers(0, 1 << 12, half.size, dtype="u8") | 1 << 10
-        half |= rng.choice(np.array([3, 3, 3, 1, 0], "u8"), half.size)
-        half |= rng.integers(0, 1 << 12, half.size, dtype="u8") << 52
+        fill(self.rng, self.inside, RAM)
 
     def registers(self):
-        """Random system registers, of which some make sense together."""
-        rng, p = self.rng, self.processor
-        area, values = p.save_area["regs"], self._values
-        for row in SETTABLE:
-            if row.op1 != 4 and not row.name.startswith("ID_") and rng.random() < 0.5:
-                area[NAMES.index(row.name)] = int(values(1)[0]) & row.mask
-        table = RAM + NBYTES // 2 + (int(rng.integers(0, NBYTES // 2)) & ~0xFFF)
-        sane = {"TTBR0_EL1": table, "TTBR1_EL1": table, "VBAR_EL1": RAM,
-                "TCR_EL1": 16 | 16 << 16 | 2 << 30 | 5 << 32, "MDSCR_EL1": 0}
-        for name, value in sane.items():
-            if rng.random() < 0.8:
-                area[NAMES.index(name)] = value
-        if rng.random() < 0.5:
-            area[NAMES.index("SCTLR_EL1")] &= ~np.uint64(1)
-        area[NAMES.index("CPACR_EL1")] = int(rng.choice([0, 1, 3])) << 20
+        area = self.processor.save_area["regs"]
+        for name, value in registers(self.rng, RAM, NBYTES).items():
+            area[NAMES.index(name)] = value
 
     def _values(self, count):
-        rng = self.rng
-        value = rng.integers(0, 1 << 64, count, dtype="u8")
-        near = RAM + rng.integers(0, NBYTES, count, dtype="u8")
-        return np.where(rng.random(count) < 0.6, near & ~np.uint64(3), value)
+        return values(self.rng, count, RAM, NBYTES)
 
     def run(self):
         """One random start; how SAE ended."""

@@ -2,13 +2,14 @@
 ioctl that is refused (uapi.md, ipa.md)."""
 
 import errno
+import gc
 import os
 
 import numpy as np
 import pytest
 
 from saecore import kvm
-from saecore.kvm.uapi import Cap, IoeventfdFlag, MemFlag
+from saecore.kvm.uapi import Cap, Ioctl, IoeventfdFlag, IrqfdFlag, MemFlag, VcpuFeature
 
 
 def refused(code, function, *args, **options):
@@ -140,6 +141,76 @@ def test_vcpu_ioctl_refused(method, vm):
     assert error.ioctl == f"KVM_{method.upper()}"
 
 
+#: What a method is called where it is not the ioctl's name in small letters.
+NAMES = {"ARM_PREFERRED_TARGET": "preferred_target", "ARM_VCPU_INIT": "init",
+         "ARM_VCPU_FINALIZE": "finalize"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", Ioctl.__members__)
+def test_every_ioctl_is_a_method_with_an_example(name):
+    method = NAMES.get(name, name.lower())
+    found = [getattr(fd, method) for fd in (kvm.System, kvm.Vm, kvm.Vcpu) if hasattr(fd, method)]
+    assert found
+    for each in found:
+        assert f"KVM_{name}" in each.__doc__ or name == "RUN"
+        assert ">>>" in each.__doc__
+
+
+def test_irqfd(vm):
+    """Generic code's errors; what is registered never fires (uapi.md A16)."""
+    fd, other = os.eventfd(0, os.EFD_NONBLOCK), os.eventfd(0)
+    pipe = os.pipe()
+    closed = 1_000_000
+    vm.irqfd(fd, 33)
+    refused(errno.EBUSY, vm.irqfd, fd, 34)
+    refused(errno.EBUSY, vm.irqfd, os.dup(fd), 33)      # the same eventfd
+    refused(errno.EINVAL, vm.irqfd, fd, 33, 4)
+    refused(errno.EINVAL, vm.irqfd, pipe[0], 33)
+    refused(errno.EBADF, vm.irqfd, closed, 33)
+    refused(errno.EBADF, vm.irqfd, closed, 33, IrqfdFlag.DEASSIGN)
+    refused(errno.EBADF, vm.irqfd, other, 33, IrqfdFlag.RESAMPLE, closed)
+    vm.irqfd(other, 1 << 31, IrqfdFlag.RESAMPLE, fd)
+    vm.irqfd(fd, 99, IrqfdFlag.DEASSIGN)                # of nothing
+    refused(errno.EBUSY, vm.irqfd, fd, 33)
+    vm.irqfd(fd, 33, IrqfdFlag.DEASSIGN)
+    vm.irqfd(fd, 33)
+    os.eventfd_write(fd, 1)
+    assert os.eventfd_read(fd) == 1                     # nobody has taken it
+    vm.close()
+    refused(errno.EBADF, vm.irqfd, fd, 33)
+
+
+def test_irqfds_go_with_the_vm():
+    fd = os.eventfd(0)
+    vm = kvm.System().create_vm()
+    vm.irqfd(fd, 33)
+    (_, kept), = vm._irqfds._assigned.values()
+    os.fstat(kept)
+    del vm
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(kept)
+    os.close(fd)
+
+
+def test_there_are_no_dirty_rings(vm):
+    """faultin.md 10: the s390 module selects none."""
+    for cap in (Cap.DIRTY_LOG_RING, Cap.DIRTY_LOG_RING_ACQ_REL):
+        assert vm.check_extension(cap) == 0
+        refused(errno.EINVAL, vm.enable_cap, cap, 4096)
+    refused(errno.EINVAL, vm.reset_dirty_rings)
+
+
+def test_there_is_no_sve(vm):
+    assert vm.check_extension(Cap.ARM_SVE) == 0
+    vcpu = vm.create_vcpu(0)
+    wanted = vm.preferred_target().with_features(VcpuFeature.SVE)
+    refused(errno.EINVAL, vcpu.init, wanted)
+    refused(errno.ENOEXEC, vcpu.finalize, VcpuFeature.SVE)
+    vcpu.init(vm.preferred_target())
+    refused(errno.EINVAL, vcpu.finalize, VcpuFeature.SVE)
+
+
 def test_the_rest_of_the_vm(vm):
     refused(errno.ENODEV, vm.create_device, 7)
     vm.set_gsi_routing([])
@@ -153,6 +224,27 @@ def test_the_rest_of_the_vm(vm):
     refused(errno.EINVAL, vm.create_vcpu, 0)
     refused(errno.EOPNOTSUPP, vcpu.pre_fault_memory, 0, 4096)
     assert vcpu.get_mp_state() == 0
+
+
+@pytest.mark.parametrize("bad", [None, 1.5, "1", b"", [], -1, 1 << 64, 1 << 200])
+@pytest.mark.parametrize(
+    "call",
+    ["ioeventfd", "irqfd", "register_coalesced_mmio", "unregister_coalesced_mmio", "create_vcpu",
+     "create_device", "enable_cap", "get_dirty_log", "set_user_memory_region", "ccsidr",
+     "set_ccsidr", "get_one_reg", "set_one_reg", "finalize", "set_signal_mask"],
+)
+def test_bad_arguments(call, bad, vm):
+    vcpu = vm.create_vcpu(0)
+    vcpu.init(vm.preferred_target())
+    counts = {"set_user_memory_region": 4, "ioeventfd": 3, "irqfd": 2, "set_ccsidr": 2,
+              "register_coalesced_mmio": 2, "unregister_coalesced_mmio": 2,
+              "set_one_reg": 2}  # fmt: skip
+    function = getattr(vm if hasattr(vm, call) else vcpu, call)
+    if call == "set_signal_mask" and bad in (None, b"", []):
+        return      # no signals
+    with pytest.raises((TypeError, ValueError, IndexError, kvm.KvmError)):
+        function(*[bad] * counts.get(call, 1))
+    assert vcpu.run(max_insns=1) == kvm.Budget()
 
 
 # --- memory -----------------------------------------------------------------------------------
