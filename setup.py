@@ -290,6 +290,8 @@ def build_flags() -> tuple[list[str], list[str], dict[str, bool]]:
     """Compiler arguments, linker arguments and Cython directives of this build."""
     debug = switch("GMAP_DEBUG")
     compile_args = ["-O3", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-sign-compare"]
+    # A product and a sum must round twice where A64 says so.
+    compile_args.append("-ffp-contract=off")
     link_args: list[str] = []
     if debug:
         compile_args[0] = "-O1"
@@ -340,7 +342,7 @@ def extensions(compile_args: list[str], link_args: list[str]) -> list[Extension]
                     ],
                     extra_compile_args=compile_args,
                     extra_link_args=link_args,
-                    libraries=["pthread"],
+                    libraries=["pthread", "m"],
                 )
             )
     return found

@@ -233,7 +233,7 @@ _STATE = [
     _special("SSBS", "S3_3_C4_C2_6", Special.PSTATE_BIT, mask=_defs.PSTATE_SSBS, el0=Right.RW,
              feature=Feature.SSBS),
     _special("SP_EL0", "S3_0_C4_C1_0", Special.SP_EL0),
-    _special("FPCR", "S3_3_C4_C4_0", Special.FPCR, el0=Right.RW, mask=0x07C0_0000,
+    _special("FPCR", "S3_3_C4_C4_0", Special.FPCR, el0=Right.RW, mask=0x07C8_0000,
              feature=Feature.FP),
     _special("FPSR", "S3_3_C4_C4_1", Special.FPSR, el0=Right.RW, mask=0x0800_009F,
              feature=Feature.FP),
