@@ -118,6 +118,7 @@ class Ec(IntEnum):
     UNKNOWN = 0x00
     WFX = 0x01
     FP_ASIMD = 0x07
+    PAUTH = 0x09
     BTI = 0x0D
     ILLEGAL = 0x0E
     SVC64 = 0x15
@@ -162,6 +163,9 @@ HCR_TIDCP: Final = 1 << 20
 HCR_RW: Final = 1 << 31
 HCR_E2H: Final = 1 << 34
 HCR_TLOR: Final = 1 << 35
+# These two let be what a clear bit hands to the hypervisor.
+HCR_APK: Final = 1 << 40
+HCR_API: Final = 1 << 41
 HCR_TID4: Final = 1 << 49
 HCR_TID5: Final = 1 << 58
 HCR_GUEST: Final = (
@@ -175,13 +179,22 @@ SCTLR_C: Final = 1 << 2
 SCTLR_SA: Final = 1 << 3
 SCTLR_SA0: Final = 1 << 4
 SCTLR_UMA: Final = 1 << 9
+SCTLR_ENDB: Final = 1 << 13
 SCTLR_DZE: Final = 1 << 14
 SCTLR_UCT: Final = 1 << 15
 SCTLR_NTWI: Final = 1 << 16
 SCTLR_NTWE: Final = 1 << 18
 SCTLR_SPAN: Final = 1 << 23
 SCTLR_UCI: Final = 1 << 26
+SCTLR_ENDA: Final = 1 << 27
+SCTLR_ENIB: Final = 1 << 30
+SCTLR_ENIA: Final = 1 << 31
 SCTLR_DSSBS: Final = 1 << 44
+#: What needs FEAT_PAuth.
+SCTLR_PAUTH: Final = SCTLR_ENDB | SCTLR_ENDA | SCTLR_ENIB | SCTLR_ENIA
+
+# --- TCR_EL1, beside those of gmap/_defs.py --------------------------------------------------
+TCR_TBID_SHIFT: Final = 51  # TBID0; TBID1 is the next
 
 # --- MDSCR_EL1, debug registers -------------------------------------------------------------
 MDSCR_SS: Final = 1 << 0
@@ -244,7 +257,6 @@ class Feature(IntFlag):
     FLAGM = 1 << 29
     FLAGM2 = 1 << 30
     PAUTH = 1 << 31
-    BTI = 1 << 32
 
 
 class Event(IntEnum):

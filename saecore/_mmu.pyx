@@ -14,7 +14,8 @@ from libc.string cimport memcpy, memset
 
 from gmap._atomic cimport load_acquire
 from gmap._defs cimport (
-    ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, PAGE_SHIFT, PAGE_SIZE, STATUS_FSC,
+    ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, FSC_ADDRESS_SIZE, FSC_TRANSLATION, PAGE_SHIFT,
+    PAGE_SIZE, STATUS_FSC,
     STATUS_PIC_SHIFT, STATUS_S1PTW, STATUS_STAGE_2,
 )
 from gmap._nested cimport two_walk, two_walk_t
@@ -28,9 +29,9 @@ from gmap._tlb cimport (
 from saecore._debug cimport debug_check_access
 from saecore._defs cimport (
     EC_DABT_CUR, EC_DABT_LOW, EC_IABT_CUR, EC_IABT_LOW, ESR_CM, ESR_S1PTW, ESR_WNR,
-    EVENT_INTERCEPT, FSC_ALIGNMENT, FSI_FETCH, FSI_STORE, ICPTR_GUEST_ADDRESS_SIZE,
+    EVENT_INTERCEPT, FEATURE_PAUTH, FSC_ALIGNMENT, FSI_FETCH, FSI_STORE, ICPTR_GUEST_ADDRESS_SIZE,
     ICPTR_HOST_ACCESS_EXCEPTION, PSTATE_PAN, PSTATE_UAO, REG_MAIR_EL1, REG_SCTLR_EL1,
-    REG_TCR_EL1, REG_TTBR0_EL1, REG_TTBR1_EL1, SCTLR_A, TEID_FSI_SHIFT, ZVA_BYTES,
+    REG_TCR_EL1, REG_TTBR0_EL1, REG_TTBR1_EL1, SCTLR_A, TCR_TBID_SHIFT, TEID_FSI_SHIFT, ZVA_BYTES,
 )
 from saecore._exceptions cimport esr_of, mode_follow, take_exception_far
 from saecore._pe cimport (
@@ -338,10 +339,20 @@ cdef int mmu_pointer(pe_t *pe, const op_t *op, uint64_t va, unsigned int size,
     return PE_OK
 
 
+cdef inline bint has_false_tag(processor_t *p, uint64_t pc) noexcept nogil:
+    """Has the address of an instruction what would be a tag in one of data? (TCR_EL1.TBIDx)"""
+    cdef int high = <int>(pc >> 55 & 1)
+    return (p.mmu.two.regime.half[high].tbi and not p.pe.tbi >> high & 1
+            and s1_untagged(pc, True) != pc)
+
+
 cdef int mmu_fetch(pe_t *pe, uint64_t pc, uint64_t *host) noexcept nogil:
     cdef processor_t *p = processor_of(pe)
     cdef two_walk_t w
     cdef uint64_t allowed
+    if has_false_tag(p, pc):
+        return take_abort(pe, pc, ACCESS_FETCH,
+                          FSC_TRANSLATION if p.mmu.two.regime.mmu_on else FSC_ADDRESS_SIZE, pc)
     if not find(p, pc, <int>pe.el, False, ACCESS_FETCH, -1, &w, &allowed):
         return refused(p, pc, pc, ACCESS_FETCH, 0, &w)
     host[0] = w.pa
@@ -452,6 +463,8 @@ cdef void mmu_configure(processor_t *p) noexcept nogil:
     m.seen[5] = 1
     s1_configure(&m.two.regime, &m.cpu, now[0], now[1], now[2], now[3], now[4], 1, False)
     pe.tbi = <uint64_t>m.two.regime.half[0].tbi | <uint64_t>m.two.regime.half[1].tbi << 1
+    if pe.features & FEATURE_PAUTH:
+        pe.tbi &= ~(now[2] >> TCR_TBID_SHIFT)
     if rules:
         # What entries allow was decided by these registers.
         tlb_clear(&m.tlb)

@@ -23,7 +23,7 @@ from gmap.errors import ConfigError, HostMemoryError
 
 from saecore._block import BLOCK_DTYPE, ICPTD_DTYPE, SAVE_AREA_DTYPE
 from saecore._cpu import CpuModel, cpu_model
-from saecore._defs import HCR_GUEST, PSTATE_RESET, Icptr
+from saecore._defs import PSTATE_RESET, Icptr
 from saecore._sysregs import SYSREGS, saved_names
 
 cdef uint64_t UNLIMITED = <uint64_t>-1
@@ -118,7 +118,6 @@ def fill_save_area(area, model):
     area["sas"] = SAE_SAS_VALID
     for name, value in model.reset_values().items():
         area["regs"][_PLACES[name]] = value
-    area["regs"][_PLACES["HCR_EL2"]] = HCR_GUEST
 
 
 cdef class Processor:

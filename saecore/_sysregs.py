@@ -192,7 +192,7 @@ def _bits(*numbers: int) -> int:
 #: feature here (`_system.pyx` takes out what features lack), and those that should be one. Not
 #: EE and E0E: there is no big-endian data, as ID_AA64MMFR0_EL1 says.
 SCTLR_WRITABLE = (
-    _bits(0, 1, 2, 3, 4, 9, 12, 14, 15, 16, 18, 19, 23, 26, 44, 57)
+    _bits(0, 1, 2, 3, 4, 9, 12, 13, 14, 15, 16, 18, 19, 23, 26, 27, 30, 31, 44, 57)
     | _bits(5, 6, 7, 8, 11, 20, 22, 28, 29)
 )  # fmt: skip
 
@@ -255,6 +255,14 @@ _CONTROL = [
     _zero("LORID_EL1", "S3_0_C10_C4_7", el1=Right.R, trap=_defs.HCR_TLOR, feature=Feature.LOR),
     # The hypervisor's; the guest has no EL2.
     _row("HCR_EL2", "S3_4_C1_C1_0", el1=Right.NONE, reset=HCR_GUEST),
+]  # fmt: skip
+
+#: The keys of pointer authentication. Accesses are trapped while HCR_EL2.APK is clear.
+_KEYS = [
+    _row(f"AP{key}Key{half}_EL1", f"S3_0_C2_C{crm}_{op2 + low}", trap=_defs.HCR_APK,
+         feature=Feature.PAUTH)
+    for key, crm, op2 in (("IA", 1, 0), ("IB", 1, 2), ("DA", 2, 0), ("DB", 2, 2), ("GA", 3, 0))
+    for low, half in enumerate(("Lo", "Hi"))
 ]  # fmt: skip
 
 _TIMERS = [
@@ -408,8 +416,8 @@ _TLBI = [
 
 #: Every row, in the order of the groups above; encodings are unique.
 SYSREGS: tuple[Sysreg, ...] = (
-    *_TRANSLATION, *_EXCEPTIONS, *_CONTROL, *_IDENTITY, *_STATE, *_TIMERS, *_DEBUG, *_zero_ids(),
-    *_CACHES, *_ADDRESSES, *_TLBI,
+    *_TRANSLATION, *_EXCEPTIONS, *_CONTROL, *_IDENTITY, *_STATE, *_TIMERS, *_DEBUG, *_KEYS,
+    *_zero_ids(), *_CACHES, *_ADDRESSES, *_TLBI,
 )  # fmt: skip
 BY_NAME = {row.name: row for row in SYSREGS}
 

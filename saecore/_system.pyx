@@ -18,13 +18,15 @@ from saecore._defs cimport (
     CHANGED_CODE, CHANGED_MODE, CNTKCTL_EL0PCTEN, CNTKCTL_EL0PTEN,
     CNTKCTL_EL0VCTEN, CNTKCTL_EL0VTEN, EC_BRK64, EC_HVC64,
     EC_SMC64, EC_SVC64, EC_SYS64, EC_WFX, EVENT_LOOKUP, EVENT_SLICE, EVENT_WAIT,
-    FEATURE_DIT, FEATURE_FP16, FEATURE_PAN, FEATURE_SSBS, FEATURE_UAO, HCR_TIDCP, HCR_TSC,
-    HCR_TWE, HCR_TWI, HCR_VF, HCR_VI, HCR_VSE, MDSCR_TDCC, MODE_EL0T, MODE_EL1H, MODE_EL1T,
-    OSLSR_OSLK, PSTATE_DAIF, PSTATE_DIT, PSTATE_IL, PSTATE_MODE, PSTATE_NZCV, PSTATE_PAN, PSTATE_SP,
+    FEATURE_DIT, FEATURE_FP16, FEATURE_PAN, FEATURE_PAUTH, FEATURE_SSBS, FEATURE_UAO, HCR_APK,
+    HCR_TIDCP, HCR_TSC, HCR_TWE, HCR_TWI, HCR_VF, HCR_VI, HCR_VSE, MDSCR_TDCC, MODE_EL0T,
+    MODE_EL1H, MODE_EL1T, OSLSR_OSLK, PSTATE_DAIF, PSTATE_DIT, PSTATE_IL, PSTATE_MODE,
+    PSTATE_NZCV, PSTATE_PAN, PSTATE_SP,
     PSTATE_SSBS, PSTATE_UAO, REG_CNTKCTL_EL1, REG_CNTP_CVAL_EL0, REG_CNTV_CVAL_EL0,
     REG_CPACR_EL1, REG_CSSELR_EL1, REG_CTR_EL0, REG_DBGCLAIMCLR_EL1, REG_ELR_EL1, REG_HCR_EL2,
     REG_ID_AA64MMFR1_EL1, REG_MDSCR_EL1, REG_OSLSR_EL1, REG_PAR_EL1, REG_SPSR_EL1, REG_TCR_EL1,
-    SCTLR_DSSBS, SCTLR_DZE, SCTLR_NTWE, SCTLR_NTWI, SCTLR_SPAN, SCTLR_UCI, SCTLR_UCT, SCTLR_UMA,
+    SCTLR_DSSBS, SCTLR_DZE, SCTLR_NTWE, SCTLR_NTWI, SCTLR_PAUTH, SCTLR_SPAN,
+    SCTLR_UCI, SCTLR_UCT, SCTLR_UMA,
 )
 from saecore._exceptions cimport (
     esr_of, intercept_trap, mode_follow, pstate_read, pstate_write, take_exception,
@@ -33,6 +35,7 @@ from saecore._exceptions cimport (
 from saecore._mmu cimport (
     mmu_cache_check, mmu_flush_all, mmu_flush_asid, mmu_flush_va, mmu_probe, mmu_zero,
 )
+from saecore._pauth cimport pauth_instruction
 from saecore._pe cimport OP_PC, PE_LEFT, PE_OK, op_t, pe_t, sae_branch_address
 from saecore._processor cimport processor_t
 from saecore._sysreg_codes cimport (
@@ -49,7 +52,7 @@ from saecore._sysreg_codes cimport (
 from saecore._timer cimport counter, timer_control
 from saecore.a64._emit_system cimport (
     SYSTEM_ACCESS, SYSTEM_BRK, SYSTEM_DAIF_CLEAR, SYSTEM_DAIF_SET, SYSTEM_ERET, SYSTEM_HVC,
-    SYSTEM_ISB, SYSTEM_PSTATE_BIT, SYSTEM_SEV, SYSTEM_SMC, SYSTEM_SPSEL,
+    SYSTEM_ISB, SYSTEM_PAUTH, SYSTEM_PSTATE_BIT, SYSTEM_SEV, SYSTEM_SMC, SYSTEM_SPSEL,
     SYSTEM_UNKNOWN_ACCESS, SYSTEM_WFE, SYSTEM_WFI, system_row, system_what, system_word,
 )
 
@@ -226,6 +229,8 @@ cdef void write_sctlr(pe_t *pe, const sysreg_t *reg, uint64_t value) noexcept no
     value &= reg.mask
     if not pe.features & FEATURE_SSBS:
         value &= ~SCTLR_DSSBS
+    if not pe.features & FEATURE_PAUTH:
+        value &= ~SCTLR_PAUTH
     if pe.regs[<int>REG_ID_AA64MMFR1_EL1] >> 20 & 15 < 3:
         value &= ~SCTLR_EPAN
     if not pe.features & FEATURE_PAN:
@@ -294,7 +299,7 @@ cdef int access(pe_t *pe, const op_t *op) noexcept nogil:
     cdef uint64_t value = 0
     if pe.el == 0 and not gate_open(pe, reg.gate):
         return take_exception(pe, access_esr(insn), OP_PC(op))
-    if reg.trap & hcr(pe):
+    if reg.trap & (hcr(pe) ^ HCR_APK):
         return intercept_trap(pe, access_esr(insn), OP_PC(op))
     if insn >> 21 & 1:
         if reg.home == HOME_SAVED:
@@ -357,9 +362,9 @@ cdef uint64_t legal_only(pe_t *pe) noexcept nogil:
     return kept
 
 
-cdef int exception_return(pe_t *pe) noexcept nogil:
-    """ERET from EL1. A return to what is not there leaves the mode as it is and sets IL; of
-    UAO, SSBS and DIT, which are unknown then, it leaves what they were."""
+cdef int exception_return(pe_t *pe, uint64_t to) noexcept nogil:
+    """ERET from EL1, to an address. A return to what is not there leaves the mode as it is and
+    sets IL; of UAO, SSBS and DIT, which are unknown then, it leaves what they were."""
     cdef uint64_t spsr = pe.regs[<int>REG_SPSR_EL1]
     cdef uint64_t mode = spsr & PSTATE_MODE
     cdef uint64_t always = PSTATE_NZCV | PSTATE_DAIF
@@ -373,7 +378,7 @@ cdef int exception_return(pe_t *pe) noexcept nogil:
         pstate |= pe.pstate & legal_only(pe) | PSTATE_IL
     else:
         pstate |= spsr & legal_only(pe)
-    pe.pc = sae_branch_address(pe, pe.regs[<int>REG_ELR_EL1])
+    pe.pc = sae_branch_address(pe, to)
     pstate_write(pe, pstate)
     pe.excl_size = 0
     pe.sev = 1
@@ -403,6 +408,7 @@ cdef int system_instruction(pe_t *pe, const op_t *op) noexcept nogil:
     cdef int what = system_what(op)
     cdef uint32_t insn = system_word(op)
     cdef uint64_t imm = insn >> 8 & 15      # CRm
+    cdef int row
     if what == SYSTEM_ACCESS:
         return access(pe, op)
     if what == SYSTEM_UNKNOWN_ACCESS:
@@ -412,7 +418,11 @@ cdef int system_instruction(pe_t *pe, const op_t *op) noexcept nogil:
     if what == SYSTEM_WFE or what == SYSTEM_WFI:
         return wait(pe, op, what == SYSTEM_WFE)
     if what == SYSTEM_ERET:
-        return exception_return(pe)
+        # ERETAA has authenticated where to; it names the register.
+        row = system_row(op)
+        return exception_return(pe, pe.x[row] if row else pe.regs[<int>REG_ELR_EL1])
+    if what == SYSTEM_PAUTH:
+        return pauth_instruction(pe, op)
     if what == SYSTEM_SEV:
         pe.sev = 1
     elif what == SYSTEM_PSTATE_BIT:

@@ -84,6 +84,7 @@ FLOORS = {
     "saecore._debug": 7,
     "saecore._exceptions": 7,
     "saecore._mmu": 7,
+    "saecore._pauth": 7,
     "saecore._system": 7,
     "saecore._timer": 7,
     "saecore._loop": 8,

@@ -297,6 +297,28 @@ def test_info(capsys):
     assert "LSE" not in found["cpu_models"]["base"]
 
 
+def test_info_of_a_cpu(capsys):
+    assert main(["info", "--cpu"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("CPU model default\n")
+    assert "ID_AA64ISAR0_EL1" in shown
+    assert main(["info", "--json", "--cpu", "base,+lse"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [name for name, feature in found["features"].items() if feature["on"]] == ["FP", "LSE"]
+    assert found["features"]["LSE"]["fields"] == ["ID_AA64ISAR0_EL1.Atomic = 2"]
+    assert found["registers"]["ID_AA64ISAR0_EL1"] == 2 << 20
+    counts = [
+        (feature, count)
+        for features in found["encodings"].values()
+        for feature, count in features.items()
+    ]
+    assert sum(count["table"] for _, count in counts) == len(ENCODINGS)
+    for feature, count in counts:
+        assert count["known"] == (count["table"] if feature in ("Armv8.0", "FP", "LSE") else 0)
+    assert main(["info", "--cpu", "cortex-a57"]) == 2
+    assert "no CPU model 'cortex-a57'" in capsys.readouterr().err
+
+
 def test_bench_faults(capsys):
     arguments = ["bench", "faults", "--pattern", "random", "--size", "1M", "--repeat", "1"]
     assert main([*arguments, "--json"]) == 0

@@ -21,9 +21,8 @@ from saecore._processor cimport (
     CODE_BITS, CODE_PAGE_BITS, code_page_t, code_t, processor_t,
 )
 from saecore.a64._codes cimport (
-    GROUP_BRANCH, GROUP_DATA, GROUP_FP, GROUP_MEMORY, GROUP_SIMD, GROUP_SYSTEM, GROUP_VECTOR,
-    GROUP_VECTOR_FP, N_ENCODINGS, N_OPS, OP_b, OP_go,
-    OP_undefined, sae_encodings,
+    GROUP_BRANCH, GROUP_DATA, GROUP_FP, GROUP_MEMORY, GROUP_PAUTH, GROUP_SIMD, GROUP_SYSTEM,
+    GROUP_VECTOR, GROUP_VECTOR_FP, N_ENCODINGS, N_OPS, OP_b, OP_go, OP_undefined, sae_encodings,
 )
 from saecore.a64._emit cimport EMIT_END, EMIT_NEXT, EMIT_UNDEFINED, builder_t, emit
 from saecore.a64._emit_branch cimport emit_branch
@@ -31,6 +30,7 @@ from saecore.a64._emit_crypto cimport emit_crypto
 from saecore.a64._emit_data cimport emit_data
 from saecore.a64._emit_fp cimport emit_fp
 from saecore.a64._emit_memory cimport emit_memory
+from saecore.a64._emit_pauth cimport emit_pauth
 from saecore.a64._emit_simd cimport emit_simd
 from saecore.a64._emit_system cimport emit_system
 from saecore.a64._emit_vector cimport emit_vector
@@ -126,6 +126,8 @@ cdef int emit_instruction(builder_t *b, uint32_t insn) noexcept nogil:
             rc = emit_branch(b, insn, enc)
         elif group == GROUP_MEMORY:
             rc = emit_memory(b, insn, enc)
+        elif group == GROUP_PAUTH:
+            rc = emit_pauth(b, insn, enc)
         elif group == GROUP_SYSTEM:
             rc = emit_system(b, insn, enc)
         elif group == GROUP_SIMD:

@@ -6,9 +6,9 @@ is in the immediates of bitwise instructions.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from saecore._pe cimport X_TEMP, X_ZERO, op_t
+from saecore._pe cimport X_TEMP, X_ZERO, op_fn, op_t
 from saecore.a64._codes cimport (
-    OP_add_x_sxtw, OP_add_x_uxtw, OP_ccmn_imm_w, OP_ccmn_imm_x, OP_ccmn_reg_w,
+    ENC_CFINV, OP_call, OP_add_x_sxtw, OP_add_x_uxtw, OP_ccmn_imm_w, OP_ccmn_imm_x, OP_ccmn_reg_w,
     OP_ccmn_reg_x, OP_ccmp_imm_w, OP_ccmp_imm_x, OP_ccmp_reg_w, OP_ccmp_reg_x, OP_extend,
     OP_extr_w, OP_extr_x, OP_lsl_imm_w, OP_lsl_imm_x, OP_lsr_imm_w, OP_lsr_imm_x, OP_mov_imm,
     OP_mov_reg, OP_mov_w, OP_movk_w, OP_movk_x, OP_sbf_w, OP_sbf_x, OP_bfm_w, OP_bfm_x,
@@ -21,6 +21,11 @@ from saecore.a64._emit cimport (
 
 from saecore.a64.encodings import OPS
 from saecore.a64.encodings.data import CONDITIONS, SHIFTS
+
+
+cdef extern from "sae_flag_ops.h" nogil:
+    const int FIRST_FLAGS
+    op_fn **sae_flag_fns
 
 
 cdef enum:
@@ -312,6 +317,15 @@ cdef void emit_compare(builder_t *b, uint32_t insn) noexcept nogil:
     op.rd = <uint8_t>bits(insn, 3, 0)
 
 
+cdef void emit_flags(builder_t *b, uint32_t insn, int enc) noexcept nogil:
+    """CFINV, XAFLAG, AXFLAG, RMIF, SETF8 and SETF16."""
+    cdef op_t *op = emit(b, OP_call)
+    op.fn = sae_flag_fns[enc - FIRST_FLAGS]
+    op.rn = source(bits(insn, 9, 5))
+    op.imm = bits(insn, 20, 15)
+    op.ra = <uint8_t>bits(insn, 3, 0)
+
+
 cdef int emit_data(builder_t *b, uint32_t insn, int enc) noexcept nogil:
     cdef bint wide = bits(insn, 31, 31)
     cdef uint8_t rd = target(bits(insn, 4, 0))
@@ -319,6 +333,9 @@ cdef int emit_data(builder_t *b, uint32_t insn, int enc) noexcept nogil:
     cdef uint8_t rm = source(bits(insn, 20, 16))
     cdef unsigned int kind = bits(insn, 24, 21)
     cdef unsigned int opcode = bits(insn, 15, 10)
+    if enc >= ENC_CFINV:
+        emit_flags(b, insn, enc)
+        return EMIT_NEXT
     if bits(insn, 28, 26) == 4:
         return emit_immediate(b, insn)
     if not bits(insn, 28, 28):

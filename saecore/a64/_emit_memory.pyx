@@ -10,8 +10,9 @@ Source: Arm ARM (DDI 0487), "Loads and Stores", C4.1 and C6.2; ISS encoding for 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from saecore._defs cimport ESR_AR, ESR_ISV, ESR_SAS_SHIFT, ESR_SF, ESR_SRT_SHIFT, ESR_SSE
-from saecore._pe cimport X_SP, op_t
+from saecore._pe cimport X_SP, X_TEMP, op_t
 from saecore.a64._codes cimport (
+    OP_add_x_imm,
     OP_cas8,
     OP_casp32,
     OP_casp64,
@@ -26,6 +27,8 @@ from saecore.a64._codes cimport (
     OP_ldx8,
     OP_ldxp32,
     OP_ldxp64,
+    OP_sbf_w,
+    OP_sbf_x,
     OP_st8_imm,
     OP_st8_reg,
     OP_st8_sp,
@@ -76,6 +79,10 @@ cdef inline bint is_exclusive(uint32_t insn) noexcept nogil:
     return bits(insn, 29, 24) == 0b001000
 
 
+cdef inline bint is_ordered_offset(uint32_t insn) noexcept nogil:
+    return bits(insn, 29, 24) == 0b011001
+
+
 cdef inline bint is_register_offset(uint32_t insn) noexcept nogil:
     return bits(insn, 24, 24) == 0 and bits(insn, 21, 21) and bits(insn, 11, 10) == 0b10
 
@@ -83,6 +90,12 @@ cdef inline bint is_register_offset(uint32_t insn) noexcept nogil:
 cdef inline bint is_atomic(uint32_t insn) noexcept nogil:
     """LD<op>, SWP, LDAPR; of a word that is neither literal, exclusive nor a pair."""
     return bits(insn, 24, 24) == 0 and bits(insn, 21, 21) and bits(insn, 11, 10) == 0
+
+
+cdef inline bint is_authenticated(uint32_t insn) noexcept nogil:
+    """LDRAA and LDRAB, of the same words."""
+    return (not is_literal(insn) and bits(insn, 24, 24) == 0 and bits(insn, 21, 21)
+            and bits(insn, 10, 10))
 
 
 cdef inline bint is_imm9(uint32_t insn) noexcept nogil:
@@ -273,8 +286,30 @@ cdef void emit_atomic(builder_t *b, uint32_t insn) noexcept nogil:
     op.rn = or_sp(bits(insn, 9, 5))
 
 
+cdef void emit_ordered_offset(builder_t *b, uint32_t insn) noexcept nogil:
+    """LDAPUR, STLUR and their like."""
+    cdef int size = <int>bits(insn, 31, 30)
+    cdef int kind = <int>bits(insn, 23, 22)
+    cdef uint32_t data = bits(insn, 4, 0)
+    cdef op_t *op
+    emit_check_sp(b, bits(insn, 9, 5))
+    op = emit(b, OP_add_x_imm)
+    op.rd = X_TEMP
+    op.rn = or_sp(bits(insn, 9, 5))
+    op.imm = <uint64_t>signed_bits(insn, 20, 12)
+    op = emit(b, (OP_lda8 if kind else OP_stl8) + size)
+    op.rd = target(data) if kind else source(data)
+    op.rn = X_TEMP
+    if kind >= 2:
+        op = emit(b, OP_sbf_x if kind == 2 else OP_sbf_w)
+        op.rd = op.rn = target(data)
+        op.ra = op.rm = <uint8_t>((64 if kind == 2 else 32) - (8 << size))
+
+
 cdef int emit_memory(builder_t *b, uint32_t insn, int enc) noexcept nogil:
-    if is_exclusive(insn):
+    if is_ordered_offset(insn):
+        emit_ordered_offset(b, insn)
+    elif is_exclusive(insn):
         emit_exclusive(b, insn)
     elif bits(insn, 29, 27) == 0b101:
         emit_register_pair(b, insn)
@@ -295,6 +330,12 @@ cdef uint64_t isv_syndrome(uint32_t insn) noexcept nogil:
         size, kind, ordered = <int>bits(insn, 31, 30), <int>bits(insn, 22, 22), True
     elif bits(insn, 29, 27) not in (0b011, 0b111) or bits(insn, 26, 26):
         return 0
+    elif is_ordered_offset(insn):
+        size, kind, ordered = <int>bits(insn, 31, 30), <int>bits(insn, 23, 22), True
+    elif is_authenticated(insn):
+        if bits(insn, 11, 11):
+            return 0
+        size, kind = 3, 1
     else:
         size, kind = size_of(insn), kind_of(insn)
         if not is_literal(insn):

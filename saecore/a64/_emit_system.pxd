@@ -22,6 +22,7 @@ cdef enum:
     SYSTEM_SPSEL
     SYSTEM_DAIF_SET
     SYSTEM_DAIF_CLEAR
+    SYSTEM_PAUTH            # its row says what (_emit_pauth.pxd)
 
 
 # op.imm of `sys` and `sys_next`: the instruction word, what it asks for, the row of the table.
@@ -38,4 +39,6 @@ cdef inline int system_row(const op_t *op) noexcept nogil:
     return <int>(op.imm >> 48)
 
 
+# An operation that leaves it to `system_instruction`; `ends` says that the block ends with it.
+cdef int call(builder_t *b, uint32_t insn, int what, int row, bint ends) noexcept nogil
 cdef int emit_system(builder_t *b, uint32_t insn, int enc) noexcept nogil

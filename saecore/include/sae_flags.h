@@ -33,10 +33,15 @@ static __attribute__((noinline, unused)) void sae_settle(pe_t *pe)
     sae_settled_flags(pe, r, r, pe->lazy == LAZY_SUB && a >= b, (a ^ b) & (a ^ r));
 }
 
-static inline uint64_t sae_nzcv(pe_t *pe)
+static inline void sae_settle_lazy(pe_t *pe)
 {
     if (pe->lazy)
         sae_settle(pe);
+}
+
+static inline uint64_t sae_nzcv(pe_t *pe)
+{
+    sae_settle_lazy(pe);
     return (pe->nf >> 63) << 31 | (uint64_t)(pe->zf == 0) << 30 | pe->cf << 29
            | (pe->vf >> 63) << 28;
 }
@@ -48,8 +53,7 @@ static inline void sae_set_nzcv(pe_t *pe, uint64_t nzcv)
 
 static inline uint64_t sae_carry(pe_t *pe)
 {
-    if (pe->lazy)
-        sae_settle(pe);
+    sae_settle_lazy(pe);
     return pe->cf;
 }
 

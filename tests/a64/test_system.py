@@ -28,7 +28,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from saecore._cpu import cpu_model
-from saecore._defs import HCR_GUEST, Feature, Icptr
+from saecore._defs import HCR_APK, HCR_GUEST, Feature, Icptr
 from saecore._sysregs import SYSREGS, Gate, Home, Right, Special, find
 
 RW = 1 << 31
@@ -38,7 +38,7 @@ ALL_ONES = 2**64 - 1
 
 @pytest.fixture(scope="module")
 def guest():
-    return BareGuest()
+    return BareGuest(cpu_model(with_=["PAUTH"]))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,9 @@ WORDS = [row for row in SYSREGS if row.home is Home.SAVED and row.el1 is Right.R
 @pytest.mark.parametrize("row", WORDS, ids=lambda row: row.name)
 def test_a_register_keeps_what_its_mask_says(guest, row):
     for value in (ALL_ONES, 0x0123_4567_89AB_CDEF, 0):
-        out = guest.run([msr(row.name, 1), mrs(2, row.name)], x={1: value, 2: 7})
+        # What HCR_EL2 does not let be, it traps.
+        regs = {"HCR_EL2": 1 << 31 | HCR_APK}
+        out = guest.run([msr(row.name, 1), mrs(2, row.name)], x={1: value, 2: 7}, regs=regs)
         assert out.hvc == END
         assert out.x[2] == out.regs[row.name] == value & row.mask
 

@@ -90,12 +90,14 @@ def _pc_alignment(case, bench, pristine):
 
 
 def _ordered_unaligned(case, bench, pristine):
-    """LDAR, STLR and LDAPR fault where LSE2 is not there."""
+    """LDAR, STLR, LDAPR and their like fault where LSE2 is not there."""
     if case.ours["took"] != TOOK or _ec(case.ours) not in (Ec.DABT_LOW, Ec.DABT_CUR):
         return False
     word = _word(case)
     ordered = word is not None and (
-        word & 0x3F800000 == 0x08800000 or word & 0x3FFFFC00 == 0x38BFC000
+        word & 0x3F800000 == 0x08800000
+        or word & 0x3FFFFC00 == 0x38BFC000
+        or word & 0x3F200C00 == 0x19000000
     )
     size = 1 << (word >> 30) if word is not None else 1
     return (
@@ -215,7 +217,62 @@ def _signed_extremes(case, bench, pristine):
     return False
 
 
+def _signs(word):
+    """PACIA and its like, and those of the hint space."""
+    return word & 0xFFFFD000 == 0xDAC10000 or word & 0xFFFFFC9F == 0xD503201F
+
+
+def _first_difference(case, bench, pristine, kind):
+    """A case up to the first instruction of a kind that makes a difference, or None."""
+    for position, word in enumerate(case.words.tolist()):
+        if kind(word):
+            part = case.words.copy()
+            part[position + 1 : START + 1 + MAX_INSNS] = NOP
+            found = bench.one(part, case.state.copy(), case.start - 4 * START, pristine)
+            if found.differs:
+                return found
+    return None
+
+
+def _no_pointer(case, bench, pristine):
+    """What differs is the bit of a PAC that says it was no pointer, and Unicorn's for it: bit 63,
+    or 55, which is no PAC's."""
+    first = _first_difference(case, bench, pristine, _signs)
+    if first is None:
+        return False
+    ours, theirs = first.ours["state"].copy(), first.theirs["state"].copy()
+    apart = set((ours["x"] ^ theirs["x"]).tolist()) - {0}
+    theirs["x"] = ours["x"]
+    return apart in ({3 << 62}, {1 << 54}) and ours.tobytes() == theirs.tobytes()
+
+
+def _loads_authenticated(word):
+    return word & 0xFF200400 == 0xF8200400
+
+
+def _modifier_of_loads(case, bench, pristine):
+    """Short PACs of nothing are right now and then, by one modifier or the other."""
+    first = _first_difference(case, bench, pristine, _loads_authenticated)
+    return first is not None and bool(first.ours["took"]) != bool(first.theirs["took"])
+
+
 RULES = [
+    Rule(
+        "no-pointer-signed",
+        "the PAC of what is no pointer is corrupted in bit 63; beside a tag not at all",
+        "in bit 62, or 54: top_bit - 1",
+        "J1.1 AddPAC",
+        _no_pointer,
+        shrunk=True,
+    ),
+    Rule(
+        "modifier-of-loads",
+        "LDRAA and LDRAB authenticate with SP as the modifier",
+        "with zero",
+        "C6.2 LDRAA, LDRAB",
+        _modifier_of_loads,
+        shrunk=True,
+    ),
     Rule(
         "fp-arithmetic",
         "SIMD&FP data processing is done",

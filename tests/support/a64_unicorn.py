@@ -23,7 +23,7 @@ from a64_state import (
 )
 from unicorn import arm64_const as arm
 
-from saecore._defs import HCR_RW, PSTATE_DAIF, PSTATE_NZCV
+from saecore._defs import HCR_API, HCR_APK, HCR_RW, PSTATE_DAIF, PSTATE_NZCV
 
 CPUS = {
     "a57": arm.UC_CPU_ARM64_A57,
@@ -35,7 +35,8 @@ _ERET = 0xD69F03E0
 _ELRS = (3, 0, 4, 0, 1), (3, 4, 4, 0, 1), (3, 6, 4, 0, 1)
 _SPSR = (3, 0, 4, 0, 0)
 _SP_EL0, _SP_EL1 = (3, 0, 4, 1, 0), (3, 4, 4, 1, 0)
-_SCR_EL3, _HCR_EL2, _NS_RW = (3, 6, 1, 1, 0), (3, 4, 1, 1, 0), 1 | 1 << 10
+# NS, RW, and pointer authentication for those below.
+_SCR_EL3, _HCR_EL2, _NS_RW = (3, 6, 1, 1, 0), (3, 4, 1, 1, 0), 1 | 1 << 10 | 3 << 16
 _MARK = 0x5A5A_0F1E_2D3C_4B00
 _STOPS = {0, unicorn.UC_ERR_EXCEPTION, unicorn.UC_ERR_INSN_INVALID}
 
@@ -155,7 +156,7 @@ class Theirs:
 
     def _boot(self, words):
         self.write(_SCR_EL3, _NS_RW)
-        self.write(_HCR_EL2, HCR_RW)
+        self.write(_HCR_EL2, HCR_RW | HCR_API | HCR_APK)
         self.load(SETUP, words)
         self.uc.emu_start(SETUP, SETUP + 4 * (len(words) - 1))
         self._booted = self.refresh().copy()

@@ -11,6 +11,7 @@ from saecore.a64.encodings import (
     data,
     fp,
     memory,
+    pauth,
     simd,
     system,
     vector,
@@ -18,10 +19,10 @@ from saecore.a64.encodings import (
 )
 from saecore.a64.encodings._row import Encoding as Encoding
 
-_PARTS = (data, branches, memory, system, simd, fp, vector, vector_fp, crypto)
+_PARTS = (data, branches, memory, pauth, system, simd, fp, vector, vector_fp, crypto)
 #: What an encoding's `group` may be; each has an emitter (saecore/a64/_emit_*.pyx).
 GROUPS = (
-    "data", "branch", "memory", "system", "simd", "fp", "vector", "vector_fp", "crypto"
+    "data", "branch", "memory", "pauth", "system", "simd", "fp", "vector", "vector_fp", "crypto",
 )  # fmt: skip
 ENCODINGS: tuple[Encoding, ...] = tuple(row for part in _PARTS for row in part.ENCODINGS)
 OPS: tuple[str, ...] = (

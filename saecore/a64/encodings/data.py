@@ -108,7 +108,21 @@ def _registers() -> list[Encoding]:
     return rows
 
 
-ENCODINGS: list[Encoding] = [*_immediate(), *_registers()]
+def _flags() -> list[Encoding]:
+    """What makes flags, in the order of `sae_flag_ops.h`."""
+    # CRm should be zero: what it means otherwise is the processor's choice, and this is none.
+    state = "1101 0101 0000 0000 0100 0000 {} 1 1111"
+    return [
+        _row("CFINV", "CFINV", state.format("000"), Feature.FLAGM),
+        _row("XAFLAG", "XAFLAG", state.format("001"), Feature.FLAGM2),
+        _row("AXFLAG", "AXFLAG", state.format("010"), Feature.FLAGM2),
+        _row("RMIF", "RMIF", "101 11010000 iiiiii 00001 nnnnn 0 zzzz", Feature.FLAGM),
+        _row("SETF8", "SETF8", "001 11010000 000000 00010 nnnnn 0 1101", Feature.FLAGM),
+        _row("SETF16", "SETF16", "001 11010000 000000 10010 nnnnn 0 1101", Feature.FLAGM),
+    ]
+
+
+ENCODINGS: list[Encoding] = [*_immediate(), *_registers(), *_flags()]
 
 _ARITHMETIC = ("add", "sub", "adds", "subs")
 _BITWISE = ("and", "orr", "eor", "ands", "bic", "orn", "eon", "bics")

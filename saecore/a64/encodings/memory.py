@@ -41,6 +41,14 @@ _TRANSFERS = [
     ("LDR", "1z", "01"),
     ("LDRSW", "10", "10"),
 ]
+#: The same of those that acquire or release at an offset.
+_ORDERED_OFFSETS = [
+    ("STLUR", "zz", "00"),
+    ("LDAPUR", "zz", "01"),
+    ("LDAPURSB", "00", "1w"),
+    ("LDAPURSH", "01", "1w"),
+    ("LDAPURSW", "10", "10"),
+]
 _ATOMICS = {
     "LDADD": "0 000",
     "LDCLR": "0 001",
@@ -115,6 +123,10 @@ def _ordered() -> list[Encoding]:
         row("LDLAR", "", "zz 001000 110 ..... 0 ..... nnnnn ttttt", Feature.LOR),
         # Rs should be 31: what it means otherwise is the processor's choice, and this is it.
         row("LDAPR", "", "zz 111 0 00 1 0 1 11111 1 100 00 nnnnn ttttt", Feature.LRCPC),
+        *(
+            row(name, "", f"{size} 011 0 01 {opc} 0 iiiiiiiii 00 nnnnn ttttt", Feature.LRCPC2)
+            for name, size, opc in _ORDERED_OFFSETS
+        ),
     ]
 
 

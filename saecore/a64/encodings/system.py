@@ -2,8 +2,9 @@
 
 `mrs`, `msr`, `sys` and `sysl` cover every system register and every DC, IC, TLBI and AT
 instruction; which of them there are is said by `saecore/_sysregs.py`. What is not in either table
-(FEAT_FlagM, FEAT_WFxT, FEAT_XS and later) is UNDEFINED. All of the hint space that has no effect
-here, PAC and BTI included, is one row, `hint`.
+(FEAT_WFxT, FEAT_XS and later) is UNDEFINED. All of the hint space that has no effect here, BTI
+included, is one row, `hint`; pointer authentication has its part of it in `pauth.py`, the flags
+of FEAT_FlagM are in `data.py`.
 """
 
 from saecore._defs import Feature
