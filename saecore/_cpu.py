@@ -95,20 +95,15 @@ FEATURES: Final[dict[str, CpuFeature]] = {
     )
 }  # fmt: skip
 
-#: Features whose instructions are not there yet: no model has them.
-_ABSENT: tuple[str, ...] = ()
 _BASE = ("FP",)
 #: What a system may have to be told to use: FEAT_LVA, LPA and LPA2; or what costs time: signing
 #: pointers.
 _ONLY_MAX = ("LVA", "LPA", "LPA2", "PAUTH")
 #: The features of each named model.
 MODELS: Final[dict[str, tuple[str, ...]]] = {
-    name: tuple(feature for feature in features if feature not in _ABSENT)
-    for name, features in (
-        ("base", _BASE),
-        ("default", tuple(name for name in FEATURES if name not in _ONLY_MAX)),
-        ("max", tuple(FEATURES)),
-    )
+    "base": _BASE,
+    "default": tuple(name for name in FEATURES if name not in _ONLY_MAX),
+    "max": tuple(FEATURES),
 }
 
 #: Implementer 0 (reserved for software), architecture 15 (see the ID registers), part 0x051.

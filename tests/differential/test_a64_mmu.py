@@ -8,6 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from a64_models import MODELS
 from a64_sae import Ours
 from a64_state import (
     CODE,
@@ -46,7 +47,7 @@ class Pair:
     def __init__(self, setup="open"):
         self.image, setup = Image(), SETUPS[setup]
         self.machines = (
-            Ours(setup, self.image, without=("SSBS", "DIT", "EPAN")),
+            Ours(setup, self.image, **MODELS["max"]),
             Theirs("max", setup, self.image),
         )
 
@@ -167,7 +168,7 @@ class NeverFlushed(Ours):
 def test_a_missing_tlbi_is_found():
     pair = Pair()
     pair.machines = (
-        NeverFlushed(SETUPS["open"], pair.image, without=("SSBS", "DIT", "EPAN")),
+        NeverFlushed(SETUPS["open"], pair.image, **MODELS["max"]),
         pair.machines[1],
     )
     assert sequence(pair, 3, 500)[1] is not None

@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from a64_models import MODELS
 from a64_sae import Ours
 from a64_state import SETUPS, Image
 from a64_undefined import THEIRS_ONLY, compare, random_words
@@ -13,12 +14,7 @@ from a64_words import Rows
 from saecore.a64.encodings import ENCODINGS
 
 ROWS = Rows(ENCODINGS)
-#: For each of Unicorn's processors the nearest model.
-MODELS = {
-    "a57": {"cpu": "base", "with_": ("CRC32",)},
-    "max": {"without": ("SSBS", "DIT", "EPAN")},
-}
-MAX_ONLY = {"sve", "pauth", "lrcpc2", "flagm", "later"}
+MAX_ONLY = {"sve", "half-size", "half-immediate", "later"}
 
 
 def machines(cpu, ours=Ours):
@@ -35,9 +31,8 @@ def spaces(cpu):
 @pytest.mark.parametrize("el", [0, 1])
 def test_random_words(cpu, el):
     words = random_words(np.random.default_rng(5 + el), ROWS, 6_000)
-    explained, left = compare(*machines(cpu), words, el, spaces(cpu))
+    _, left = compare(*machines(cpu), words, el, spaces(cpu))
     assert not left, [(hex(word), undefined) for word, undefined in left[:20]]
-    assert explained["fp-arithmetic"] < len(words) // 4
 
 
 @pytest.mark.campaign

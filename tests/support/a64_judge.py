@@ -6,11 +6,16 @@ from dataclasses import dataclass, field
 import a64_words
 import capstone
 import numpy as np
+from a64_fp_state import FPCR_FZ16
 from a64_state import DATA, DATA_PAGES, PAGE, SLOT, SLOTS, SYSTEM_REGISTERS
-from a64_words import NOP, START, make_programs, make_states
+from a64_words import NOP, START, make_programs, make_states, name_of
+
+from saecore._defs import Feature
 
 _NAMES = list(SYSTEM_REGISTERS)
 _TAKEN_WRITES = [_NAMES.index(n) for n in ("ELR_EL1", "SPSR_EL1", "ESR_EL1", "FAR_EL1")]
+#: Groups of encodings that neither access memory nor branch.
+STILL = {"data", "fp", "vector", "vector_fp", "crypto"}
 _ENOUGH = 20  # unexplained cases; then a campaign stops
 _CAPSTONE = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_LITTLE_ENDIAN)
 
@@ -18,6 +23,11 @@ _CAPSTONE = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_LITTLE_ENDIAN)
 def disassemble(word, address=0):
     found = list(_CAPSTONE.disasm(int(word).to_bytes(4, "little"), address))
     return f"{found[0].mnemonic} {found[0].op_str}" if found else "(unknown)"
+
+
+def _stays(word):
+    """Whether a word is one of the short branches a slot is filled with."""
+    return 0x14000000 <= word < 0x14000020
 
 
 @dataclass
@@ -32,13 +42,21 @@ class Case:
     memory: list  # addresses of bytes that differ
 
     @property
+    def body(self):
+        """Its instructions, without those that fill the slot."""
+        return [word for word in self.words[START + 1 :] if word != NOP and not _stays(int(word))]
+
+    @property
     def differs(self):
         return bool(self.memory) or self.ours.tobytes() != self.theirs.tobytes()
 
     def report(self):
-        lines = [f"from pc {self.start:#x} pstate {int(self.state['pstate']):#x}"]
+        lines = [
+            f"from pc {self.start:#x} pstate {int(self.state['pstate']):#x} "
+            f"fpcr {int(self.state['fpcr']):#x} fpsr {int(self.state['fpsr']):#x}"
+        ]
         for position, word in enumerate(self.words[START + 1 :], START + 1):
-            if word != NOP and not 0x14000000 <= word < 0x14000020:
+            if word != NOP and not _stays(int(word)):
                 address = self.start + 4 * (position - START)
                 lines.append(f"  {address:#x}: {word:08x} {disassemble(word, address)}")
         for name in ("took", "esr", "far"):
@@ -73,7 +91,24 @@ class Tally:
     rows: Counter = field(default_factory=Counter)  # executed instructions by row
     classes: Counter = field(default_factory=Counter)  # exceptions by class
     excused: Counter = field(default_factory=Counter)
+    explained: Counter = field(default_factory=Counter)  # excused cases by row they show
     unexplained: list = field(default_factory=list)
+
+    def table(self, rows):
+        """A line for each group of rows: how many there are, what was executed, what came of it."""
+        names = ("group", "encodings", "executed", "executions", "differences", "explained")
+        lines = [names]
+        differ = Counter(
+            key for case in self.unexplained for key in {name_of(rows, int(w)) for w in case.body}
+        )
+        for group in dict.fromkeys(row.group for row in rows):
+            keys = [row.key for row in rows if row.group == group]
+            counts = [sum(map(counter.__getitem__, keys))
+                      for counter in (self.rows, differ, self.explained)]
+            executed = sum(key in self.rows for key in keys)
+            lines.append((group, str(len(keys)), str(executed), *map(str, counts)))
+        return "\n".join(f"{line[0]:12}" + "".join(f"{at:>13}" for at in line[1:])
+                         for line in lines)
 
     def report(self):
         lines = [f"{self.programs} programs, {self.insns} instructions, "
@@ -88,6 +123,9 @@ class Bench:
 
     def __init__(self, ours, theirs, rows, rules=()):
         self.ours, self.theirs, self.rows, self.rules = ours, theirs, rows, rules
+        #: Rows without memory accesses: memory is looked at once per load of programs.
+        self.still = set(rows.groups) <= STILL
+        self.fp16 = Feature.FP16 in ours.model.flags
 
     def data(self, machine):
         return machine.at(DATA, DATA_PAGES * PAGE)
@@ -105,15 +143,21 @@ class Bench:
                 machine.load(programs.base, words[part].ravel())
                 machine.prepare(states[part], ends)
             for number in range(len(ends)):
-                mine[:] = pristine
-                other[:] = pristine
+                if number == 0 or not self.still:
+                    mine[:] = pristine
+                    other[:] = pristine
                 self.theirs.step(number)
                 self.ours.step(number)
-                memory[first + number] = mine.tobytes() != other.tobytes()
+                if not self.still:
+                    memory[first + number] = mine.tobytes() != other.tobytes()
+            if self.still:
+                memory[part] = mine.tobytes() != other.tobytes()
             for out, machine in zip(outs, (self.ours, self.theirs), strict=True):
                 out.append(machine.outcomes())
         ours, theirs = (np.concatenate(out) for out in outs)
         for out in (ours, theirs):
+            if not self.fp16:
+                out["state"]["fpcr"] &= np.uint64(0xFFFF_FFFF ^ FPCR_FZ16)
             gone = out["took"] != 0
             out["state"]["system"][np.ix_(gone, _TAKEN_WRITES)] = 0
         return ours, theirs, memory
@@ -127,6 +171,26 @@ class Bench:
             differ = np.nonzero(self.data(self.ours) != self.data(self.theirs))[0]
             addresses = (DATA + differ).tolist()
         return Case(words, state, int(state["pc"]), ours[0], theirs[0], addresses)
+
+    def each(self, words, state, base, pristine):
+        """Cases of the single instructions of a straight program that differ.
+
+        Each starts from the state ours has come to.
+        """
+        cases = []
+        for position in range(START + 1, START + 1 + a64_words.MAX_INSNS):
+            alone = words.copy()
+            alone[START + 1 : START + 1 + a64_words.MAX_INSNS] = NOP
+            alone[START + 1] = words[position]
+            state = state.copy()
+            state["pc"] = base + 4 * START
+            case = self.one(alone, state, base, pristine)
+            if case.differs:
+                cases.append(case)
+            if case.ours["took"] or _stays(int(words[position])):
+                break
+            state = case.ours["state"]
+        return cases
 
     def shrink(self, words, state, base, pristine):
         """The fewest instructions of a program that still make a difference."""
@@ -142,8 +206,9 @@ class Bench:
 
     def batch(self, rng, tally, count=SLOTS, levels=("el0", "el1h", "el1t"), **options):
         """Make and run `count` programs; sort the differences."""
-        programs = make_programs(rng, self.rows, count, **options)
-        states = make_states(rng, programs, levels)
+        features = int(self.ours.model.flags) if self.still else None
+        programs = make_programs(rng, self.rows, count, features=features, **options)
+        states = make_states(rng, programs, levels, self.fp16)
         pristine = rng.integers(0, 256, DATA_PAGES * PAGE, dtype="u1")
         ours, theirs, memory = self.run(programs, states, pristine)
         tally.programs += count
@@ -158,15 +223,28 @@ class Bench:
             start = programs.words[number], states[number], base, pristine
             case = self.one(*start)
             rule = self._rule(case, pristine, shrunk=False)
+            if rule is None and self.still:
+                self._sort_each(tally, self.each(*start), pristine)
+                continue
             if rule is None:
                 case = self.shrink(*start)
                 rule = case and self._rule(case, pristine, shrunk=True)
-            if case is None:
-                tally.excused["gone when run alone"] += 1
-            elif rule:
-                tally.excused[rule.name] += 1
-            else:
-                tally.unexplained.append(case)
+            self._sort(tally, case, rule)
+
+    def _sort(self, tally, case, rule):
+        if case is None:
+            tally.excused["gone when run alone"] += 1
+        elif rule is None:
+            tally.unexplained.append(case)
+        else:
+            tally.excused[rule.name] += 1
+            for key in {name_of(self.rows.rows, int(word)) for word in case.body}:
+                tally.explained[key] += 1
+
+    def _sort_each(self, tally, cases, pristine):
+        """The differences of a program's instructions, or that there is none: `cases`."""
+        for case in cases or [None]:
+            self._sort(tally, case, case and self._rule(case, pristine, shrunk=True))
 
     def _rule(self, case, pristine, shrunk):
         rules = (rule for rule in self.rules if rule.shrunk == shrunk or shrunk)
@@ -180,10 +258,10 @@ class Bench:
         ran = np.arange(programs.which.shape[1]) < stop[:, None]
         body = programs.words[:, START + 1 : START + 1 + a64_words.MAX_INSNS]
         # Behind the first branch nobody counts.
-        branch = (body & 0x1C000000) == 0x14000000
+        branch = ((body & 0x1C000000) == 0x14000000) & ((body & 0xFFC00000) != 0xD5000000)
         ran &= np.cumsum(branch, axis=1) - branch == 0
         tally.insns += int(ran.sum())
-        keep = ran & (body != NOP)
+        keep = ran & (body != NOP) & (programs.which >= 0)
         counts = np.bincount(programs.which[keep], minlength=len(self.rows.rows))
         tally.rows.update({self.rows.rows[n].key: int(c) for n, c in enumerate(counts) if c})
         for ec in (theirs["esr"][took] >> np.uint64(26)).tolist():

@@ -113,6 +113,6 @@ class Ours:
         return out
 
 
-_IN_BLOCK = ("pc", "pstate", "sp_el0", "sp_el1")
+_IN_BLOCK = ("pc", "pstate", "sp_el0", "sp_el1", "fpcr", "fpsr")
 #: What `took` says of an outcome here; Unicorn's is 0 or 1.
 TOOK, ENTERED_WRONGLY, INTERCEPTED = 1, 2, 3

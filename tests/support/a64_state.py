@@ -48,6 +48,8 @@ STATE = np.dtype(
         ("sp_el1", "u8"),
         ("pc", "u8"),
         ("pstate", "u8"),
+        ("fpcr", "u8"),
+        ("fpsr", "u8"),
         ("v", "u8", (32, 2)),
         ("system", "u8", len(SYSTEM_REGISTERS)),
     ]
@@ -145,6 +147,7 @@ class Setup(NamedTuple):
 SETUPS = {
     "open": Setup(),
     "closed": Setup(sctlr=SCTLR_ON | SCTLR_FIXED | 1 << 16, tcr=TCR | 3 << 37),  # top bytes ignored
+    "trapped": Setup(cpacr=1 << 20),  # SIMD&FP is for EL1 only
 }
 
 

@@ -73,21 +73,14 @@ class Space(NamedTuple):
 THEIRS_ONLY = [
     Space("eret-rn", 0xFFFFFC1F, 0xD69F0000, "Unicorn does not look at Rn, which must be 31"),
     Space("sve", 0x1E000000, 0x04000000, "FEAT_SVE"),
-    Space("pauth", 0xFFFF0000, 0xDAC10000, "FEAT_PAuth, one source"),
-    Space("pauth", 0xFFE0FC00, 0x9AC03000, "FEAT_PAuth, PACGA"),
-    Space("pauth", 0xFE9FF800, 0xD61F0800, "FEAT_PAuth, BRAAZ, BLRAAZ, RETAA, ERETAA"),
-    Space("pauth", 0xFE9FF800, 0xD69F0800, "FEAT_PAuth, ERETAA"),
-    Space("pauth", 0xFFDFF800, 0xD71F0800, "FEAT_PAuth, BRAA, BLRAA"),
-    Space("pauth", 0xFF200400, 0xF8200400, "FEAT_PAuth, LDRAA"),
-    Space("lrcpc2", 0x3F200C00, 0x19000000, "FEAT_LRCPC2"),
-    Space("flagm", 0xFFE07C10, 0xBA000400, "FEAT_FlagM, RMIF"),
-    Space("flagm", 0xFFFFBC1F, 0x3A00080D, "FEAT_FlagM, SETF8"),
-    Space("flagm", 0xFFFFF01F, 0xD500401F, "FEAT_FlagM, CFINV, XAFLAG, AXFLAG"),
     Space("sve", 0xFFDFFFE0, 0xD5181200, "FEAT_SVE, ZCR_EL1"),
-    Space("pauth", 0xFFDFF000, 0xD5182000, "FEAT_PAuth, keys"),
     Space("later", 0xFFFFFF80, 0xD50B7380, "FEAT_SPECRES: CFP, DVP, CPP RCTX"),
     Space("later", 0xFFFFFFE0, 0xD50B7D20, "FEAT_DPB2: DC CVADP"),
     Space("later", 0xFFFFFFC0, 0xD53B2400, "FEAT_RNG: RNDR, RNDRRS"),
+    Space("half-size", 0xAF7FCC00, 0x0E70C800,
+          "Unicorn does not look at the lower bit of the size of FMAXP and FMAXV of halves"),
+    Space("half-immediate", 0xBFF8FC00, 0x2F00FC00,
+          "FMOV (vector, immediate) of halves with op set, which Unicorn does not look at"),
     Space("secure-timer", 0xFFDFFF00, 0xD51FE200, "CNTPS_*: there is no Secure EL1 here"),
     Space("pmu", 0xFFDFF000, 0xD51B9000, "FEAT_PMUv3: ID_AA64DFR0_EL1.PMUVer is 0 here"),
     Space("pmu", 0xFFDFF000, 0xD5189000, "FEAT_PMUv3"),
@@ -96,9 +89,11 @@ THEIRS_ONLY = [
 ]
 
 
-#: SIMD&FP data processing. What is not known there is the next step's; Unicorn is not asked, as
-#: some of it makes it abort.
-NOT_YET = Space("fp-arithmetic", 0x0E000000, 0x0E000000, "SIMD&FP data processing: not yet here")
+#: Unallocated half-precision instructions, of which Unicorn aborts: mask and value.
+UNASKED = [
+    (0x9F60C400, 0x0E400400),  # three registers of the same type
+    (0x8F7E0C00, 0x0E780800),  # two registers
+]
 
 
 def _alone(machine, word, el):
@@ -109,10 +104,14 @@ def _alone(machine, word, el):
 def compare(ours, theirs, words, el, spaces=THEIRS_ONLY):
     """Ask both. Counts of what the spaces explain, and the words nothing does."""
     mine = judge(ours, words, el)
-    not_yet = mine.undefined & NOT_YET.has(words)
-    other = judge(theirs, np.where(not_yet, np.uint32(NOP), words), el)
-    explained, left = Counter({NOT_YET.name: int(not_yet.sum())}), []
-    differ = (mine.undefined != other.undefined) & ~not_yet
+    unasked = np.zeros(len(words), bool)
+    for mask, value in UNASKED:
+        unasked |= mine.undefined & (words & np.uint32(mask) == value)
+    words = np.where(unasked, np.uint32(NOP), words)
+    mine.undefined[unasked] = False
+    other = judge(theirs, words, el)
+    explained, left = Counter({"not asked": int(unasked.sum())}), []
+    differ = mine.undefined != other.undefined
     trapped = differ & mine.trapped & other.undefined
     explained["trapped by HCR_EL2"] = int(trapped.sum())
     for word, undefined in zip(

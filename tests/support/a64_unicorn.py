@@ -11,6 +11,7 @@ import struct
 
 import numpy as np
 import unicorn
+from a64_fp_state import FPCR_BITS, FPSR_BITS, combinations
 from a64_state import (
     CODE,
     OUTCOME,
@@ -39,6 +40,10 @@ _SP_EL0, _SP_EL1 = (3, 0, 4, 1, 0), (3, 4, 4, 1, 0)
 _SCR_EL3, _HCR_EL2, _NS_RW = (3, 6, 1, 1, 0), (3, 4, 1, 1, 0), 1 | 1 << 10 | 3 << 16
 _MARK = 0x5A5A_0F1E_2D3C_4B00
 _STOPS = {0, unicorn.UC_ERR_EXCEPTION, unicorn.UC_ERR_INSN_INVALID}
+#: Exceptions as a unit notes them (an output flushed to zero is one of its own), and their bits
+#: of FPSR.
+_INPUT_DENORMAL = 0x40
+_FLAGS = {0x01: 0, 0x04: 1, 0x08: 2, 0x90: 3, 0x20: 4, _INPUT_DENORMAL: 7}
 
 
 class Layout:
@@ -66,6 +71,7 @@ class Layout:
         known = range(self.x, self.zf + 4)
         masks = self._changed(arm.UC_ARM64_REG_PSTATE, 0x5, 0x3C5)
         self.daif = next(place for place in masks if place not in known)
+        self._find_fp()
         self.syndrome = self._find_syndrome()
         self.far = self.syndrome + 8
 
@@ -88,6 +94,33 @@ class Layout:
         found = np.nonzero(first != self._theirs.refresh())[0]
         self._theirs.replace(before)
         return [int(at) for at in found]
+
+    def _find_fp(self):
+        """FPCR is kept as itself and in what follows from it, FPSR as flags of two units."""
+        control, status = arm.UC_ARM64_REG_FPCR, arm.UC_ARM64_REG_FPSR
+        fractions = self._changed(control, 0, 1 << 22)  # FPCR.RMode: of itself, then of each unit
+        self.fpcr = fractions[0] - 2
+        self.fp_flags = [at + 1 for at in fractions[1:]]
+        self.qc = self._changed(status, 0, 1 << 27)[0] - 3
+        if self._changed(status, 0, 1) != self.fp_flags[:1]:
+            raise RuntimeError("FPSR is not where this Unicorn is known to have it")
+        self.fp_control = self._values(control, FPCR_BITS)
+        self.fp_status = self._values(status, FPSR_BITS)
+
+    def _values(self, register, mask):
+        """Places that writing a register changes, and what each value of it puts there."""
+        uc = self._theirs.uc
+        before = self._theirs.refresh().copy()
+        contents = []
+        values = combinations(mask)
+        for value in values:
+            uc.reg_write(register, value)
+            contents.append(self._theirs.refresh().copy())
+        self._theirs.replace(before)
+        contents = np.stack(contents)
+        places = np.nonzero((contents != contents[0]).any(axis=0))[0]
+        order = np.argsort(values)
+        return places, np.array(values, "u8")[order], contents[order][:, places]
 
     def _find_syndrome(self):
         uc = self._theirs.uc
@@ -128,7 +161,8 @@ class Theirs:
         self.layout = Layout(self)
         self.memory[:] = image.bytes
         self._bases = {}
-        self._boot(setup_program(setup, image.root))
+        self._program = setup_program(setup, image.root)
+        self._boot(self._program)
 
     def write(self, register, value):
         """Write a system register as Unicorn lets its users."""
@@ -154,6 +188,24 @@ class Theirs:
         self.at(address, words.nbytes)[:] = words.view("u1")
         self.uc.ctl_flush_tb()
 
+    def _set_fp(self, before, states):
+        for name, (places, values, contents) in (
+            ("fpcr", self.layout.fp_control),
+            ("fpsr", self.layout.fp_status),
+        ):
+            number = np.searchsorted(values, states[name])
+            before[:, places] = contents[number.clip(0, len(values) - 1)]
+
+    def _get_fp(self, state, after):
+        at = self.layout
+        state["fpcr"] = after[:, at.fpcr : at.fpcr + 4].view("u4")[:, 0] & FPCR_BITS
+        first, half = (after[:, place].astype("u8") for place in at.fp_flags)
+        flags = first | half & ~np.uint64(_INPUT_DENORMAL)
+        qc = after[:, at.qc : at.qc + 16].any(axis=1).astype("u8") << 27
+        for mask, bit in _FLAGS.items():
+            qc |= ((flags & mask) != 0).astype("u8") << bit
+        state["fpsr"] = qc
+
     def _boot(self, words):
         self.write(_SCR_EL3, _NS_RW)
         self.write(_HCR_EL2, HCR_RW | HCR_API | HCR_APK)
@@ -174,6 +226,7 @@ class Theirs:
             self.write(_SPSR, pstate)
             self.load(SETUP, [_ERET])
             self.uc.emu_start(SETUP, CODE)
+            self.load(SETUP, self._program)  # programs may read it
             state = self.refresh().copy()
             state[self.layout.x : self.layout.x + 8] = 0
             self._bases[pstate] = state
@@ -203,6 +256,7 @@ class Theirs:
             before[:, place : place + 16].view("u8")[:] = values
         for place, values in zip(at.system, states["system"].T, strict=True):
             before[:, place : place + 8].view("u8")[:, 0] = values
+        self._set_fp(before, states)
 
     def step(self, number):
         """Run one of the states until its end, or an exception."""
@@ -240,6 +294,7 @@ class Theirs:
             state["v"][:, number] = after[:, place : place + 16].view("u8")
         for number, place in enumerate(at.system):
             state["system"][:, number] = after[:, place : place + 8].view("u8")[:, 0]
+        self._get_fp(state, after)
         out["took"] = self._stopped != 0
         syndrome = after[:, at.syndrome : at.syndrome + 4].view("u4")[:, 0]
         out["esr"] = np.where(out["took"], syndrome, 0)

@@ -9,6 +9,7 @@ or to the program's own end, nothing loops.
 from dataclasses import dataclass
 
 import numpy as np
+from a64_fp_state import controls, generals, vectors
 from a64_state import (
     CLREX,
     CODE,
@@ -25,14 +26,18 @@ from a64_state import (
 
 from saecore._defs import MODE_EL0T, MODE_EL1H, MODE_EL1T, PSTATE_DAIF
 from saecore._sysregs import SYSREGS, Home
+from saecore.a64._blocks import operations
 
 MAX_INSNS = 16
 START = 2  # words of a slot before a program's first; where backward branches go
 END = 28
 #: Registers that hold addresses of data, offsets, and an address in the program's slot.
 POINTERS, OFFSETS, TARGET = (1, 9, 17, 28, 31), (2, 10), 16
-_GENERAL = np.array([n for n in range(31) if n not in (*POINTERS, *OFFSETS, TARGET)], "u4")
+CONTROL = 29  # holds a value for FPCR
+_KEPT = (*POINTERS, *OFFSETS, TARGET, CONTROL)
+_GENERAL = np.array([n for n in range(31) if n not in _KEPT], "u4")
 NOP = 0xD503201F
+MRS_FPSR, MSR_FPSR, MSR_FPCR = 0xD53B4420, 0xD51B4420, 0xD51B4400
 EDGES = np.array(
     [0, 1, 2, 3, 4, 7, 8, 31, 32, 63, 64, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFF_FFFF,
      0x8000_0000, 0xFFFF_FFFF, 0x1_0000_0000, 0x7FFF_FFFF_FFFF_FFFF, 1 << 63, (1 << 64) - 1,
@@ -55,13 +60,19 @@ def _matches(words, mask, value):
     return (words & np.uint32(mask)) == np.uint32(value)
 
 
+def name_of(rows, word):
+    """The key of the row a word is of, if it is of one."""
+    return next((row.key for row in rows if word & row.mask == row.value), None)
+
+
 class Rows:
     """Random words of the rows of an encoding table."""
 
-    def __init__(self, encodings, skip=()):
-        self.rows = [row for row in encodings if row.key not in skip]
+    def __init__(self, encodings, rare=()):
+        self.rows = list(encodings)
         self.groups = np.array([row.group for row in self.rows])
         weights = np.where([row.key in _RARE for row in self.rows], 0.2, 1.0)
+        weights[[row.key in rare for row in self.rows]] = 0.1
         self._chances = weights / weights.sum()
 
     def choose(self, rng, shape):
@@ -75,6 +86,8 @@ class Rows:
         counts = np.bincount(which.ravel(), minlength=len(self.rows))
         for row, at in zip(self.rows, np.split(order, np.cumsum(counts)[:-1]), strict=True):
             n = len(at)
+            if not n:
+                continue
             value = np.full(n, row.value, "u4")
             # Bits that should be zero, or should be one: all of them are, or any.
             should = sum(1 << 31 - at for at, letter in enumerate(row.bits) if letter == ".")
@@ -143,20 +156,29 @@ UNJUDGED = [
 ]
 
 
-def make_programs(rng, rows, count=SLOTS, which=None, length=None):
+def make_programs(
+    rng, rows, count=SLOTS, which=None, length=None, watched=False, features=None
+):
     """`count` programs of 1 to 16 instructions, at slots of their own.
 
-    `which` says which rows the instructions are of (count, 16); `length` how many there are.
+    `which` says which rows the instructions are of (count, 16); `length` how many there are. A
+    `watched` program reads and clears FPSR now and then: its flags would soon all be set. With
+    `features` nearly all instructions are such as a processor with these knows.
     """
     if which is None:
         which = rows.choose(rng, (count, MAX_INSNS))
     lengths = rng.choice(_LENGTHS, count) if length is None else np.full(count, length)
     body = rows.words(rng, which)
+    _bend_overlaps(rng, body)
     system = rows.groups[which] == "system"
     _bend_bases(rng, body)
     _bend_targets(rng, body)
     _bend_system(rng, body, system)
     _bend_branches(rng, body)
+    if features is not None:
+        _define(rng, rows, body, which, features)
+    if watched:
+        which = _watch(rng, body, which)
     for mask, value in UNJUDGED:
         body[_matches(body, mask, value)] = NOP
     beyond = np.arange(MAX_INSNS) >= lengths[:, None]
@@ -183,6 +205,34 @@ def make_programs(rng, rows, count=SLOTS, which=None, length=None):
     return Programs(slots, lengths, which, CODE + int(rng.choice([0, SLOT // 2])))
 
 
+def _define(rng, rows, words, which, features):
+    """Draw words anew that are UNDEFINED, of the same rows; what still is becomes NOP mostly."""
+    for last in (False, False, True):
+        undefined = np.zeros(words.shape, bool)
+        for number, program in enumerate(words.copy()):
+            found = operations(program, 0, 1, features)
+            while found[-3][1] == "undefined":
+                undefined[number, found[-3][0]] = True
+                program[found[-3][0]] = NOP
+                found = operations(program, 0, 1, features)
+        if last:
+            words[undefined & (rng.random(words.shape) < 0.98)] = NOP
+        else:
+            words[undefined] = rows.words(rng, which[undefined])
+
+
+def _watch(rng, words, which):
+    """Put MRS X, FPSR and MSR FPSR, XZR into programs, and MSR FPCR; `which` is then -1."""
+    period = rng.choice(np.array([3, 4, 4, 6, 99]), (len(words), 1))
+    phase = np.arange(MAX_INSNS) % period
+    reads, clears = phase == period - 2, phase == period - 1
+    words[reads] = MRS_FPSR | rng.choice(_GENERAL, int(reads.sum()))
+    words[clears] = MSR_FPSR | 31
+    control = ~(reads | clears) & (rng.random(words.shape) < 0.04)
+    words[control] = MSR_FPCR | CONTROL
+    return np.where(reads | clears | control, -1, which)
+
+
 def loads_and_stores(words):
     """Whether words are in the group of loads and stores."""
     return _matches(words, 0x0A000000, 0x08000000)
@@ -192,11 +242,21 @@ def _set_field(words, at, low, values):
     words[at] = words[at] & ~np.uint32(31 << low) | values.astype("u4") << np.uint32(low)
 
 
+def _bend_overlaps(rng, words):
+    """Let SIMD&FP instructions often write what they read, and read a register twice."""
+    simd = _matches(words, 0x0E000000, 0x0E000000)
+    for low, source, chance in ((5, 16, 0.08), (0, 5, 0.12), (0, 16, 0.08)):
+        at = simd & (rng.random(words.shape) < chance)
+        _set_field(words, at, low, words[at] >> np.uint32(source) & np.uint32(31))
+
+
 def _bend_bases(rng, words):
     """Give loads and stores bases that hold addresses, and small offsets."""
     memory = loads_and_stores(words)
     literal = _matches(words, 0x3B000000, 0x18000000)
     at = memory & ~literal & (rng.random(words.shape) < 0.97)
+    # TARGET least of all: writeback could send a branch into another program.
+    at |= memory & ~literal & (words >> np.uint32(5) & np.uint32(31) == TARGET)
     _set_field(words, at, 5, rng.choice(np.array(POINTERS), int(at.sum())))
     at = _matches(words, 0x3B200C00, 0x38200800) & (rng.random(words.shape) < 0.9)
     _set_field(words, at, 16, rng.choice(np.array(OFFSETS), int(at.sum())))
@@ -213,7 +273,7 @@ def _bend_bases(rng, words):
 def _bend_targets(rng, words):
     """Mostly leave registers alone that hold addresses."""
     kept = np.zeros(32, bool)
-    kept[[*POINTERS, *OFFSETS, TARGET]] = True
+    kept[list(_KEPT)] = True
     kept[31] = False
     places = {0: np.ones(words.shape, bool)}
     memory = loads_and_stores(words)
@@ -273,12 +333,14 @@ def _bend_branches(rng, words):
     _set_field(words, at, 5, np.full(int(at.sum()), TARGET))
 
 
-def make_states(rng, programs, levels=("el0", "el1h", "el1t")):
+def make_states(rng, programs, levels=("el0", "el1h", "el1t"), fp16=True):
     """A state for each program to start from."""
     count = len(programs.lengths)
     states = np.zeros(count, STATE)
     states["x"] = _values(rng, (count, 31))
-    states["v"] = _values(rng, (count, 32, 2))
+    states["v"] = vectors(rng, count)
+    states["fpcr"], states["fpsr"] = controls(rng, count, fp16)
+    states["x"][:, CONTROL] = controls(rng, count, fp16)[0]
     states["system"] = _values(rng, (count, len(SYSTEM_REGISTERS)))
     for number in POINTERS[:-1]:
         states["x"][:, number] = _pointers(rng, count)
@@ -309,6 +371,8 @@ def _values(rng, shape):
     value >>= rng.integers(0, 64, shape, dtype="u8") * (rng.random(shape) < 0.3)
     odd = rng.random(shape) < 0.4
     value[odd] = rng.choice(EDGES, int(odd.sum()))
+    odd = rng.random(shape) < 0.2
+    value[odd] = generals(rng, int(odd.sum()))
     return value
 
 
