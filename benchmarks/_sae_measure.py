@@ -101,6 +101,8 @@ class SaeScale:
     work: tuple[tuple[str, int], ...] = (
         ("crc", 8_000_000), ("sort", 24), ("chase", 1_000_000), ("mixed", 4_000_000),
         ("bytes", 120), ("fib", 31),
+        ("nbody", 60_000), ("ints", 3_000), ("doubles", 500), ("aes", 1_500), ("sha256", 3_000),
+        ("copy", 3_000), ("strlen", 3_000),
     )  # fmt: skip
     exits: int = 100_000
     peer_exits: int = 2_000
@@ -112,7 +114,8 @@ class SaeScale:
 
 FULL: Final = SaeScale()
 QUICK: Final = SaeScale(
-    work=(*((name, max(1, scale // 8)) for name, scale in FULL.work[:-1]), ("fib", 26)),
+    # Each step of fib takes 1.6 times as long.
+    work=tuple((name, scale - 5 if name == "fib" else scale // 8) for name, scale in FULL.work),
     exits=10_000, peer_exits=500, pages=2_048, icicle_pages=512, unicorn_pages=250, rounds=3,
 )  # fmt: skip
 

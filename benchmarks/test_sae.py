@@ -3,11 +3,12 @@
 import json
 from contextlib import closing
 
+import guest_programs
 import pytest
 from _peers import NotMeasured
 from _sae_measure import QUICK, SaeGuest, SaeScale, guest_file, instructions
 from _sae_peers import IcicleWork, UnicornGuest
-from _sae_rows import WORKLOADS, means
+from _sae_rows import VECTOR_WORKLOADS, WORKLOADS, means
 from sae import SCHEMA, main
 
 from gmap.bench.phases import PHASES
@@ -19,7 +20,8 @@ from saecore.bench.faults import ExitLoop
 #: A second for everything.
 TINY = SaeScale(
     work=(("crc", 20_000), ("sort", 1), ("chase", 2_000), ("mixed", 5_000), ("bytes", 1),
-          ("fib", 18)),
+          ("fib", 18), ("nbody", 20), ("ints", 1), ("doubles", 1), ("aes", 1), ("sha256", 1),
+          ("copy", 2), ("strlen", 1)),
     exits=200, peer_exits=20, pages=64, icicle_pages=16, unicorn_pages=16, rounds=1,
 )  # fmt: skip
 
@@ -38,7 +40,7 @@ def guest(request):
     return find
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
+@pytest.mark.parametrize("name", [*WORKLOADS, *VECTOR_WORKLOADS])
 def test_workload(benchmark, note, guest, name):
     benchmark.group = f"workload/{name}"
     path, _, scale = guest(name)
@@ -54,7 +56,7 @@ def test_workload(benchmark, note, guest, name):
         machine.close()
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
+@pytest.mark.parametrize("name", [*WORKLOADS, *VECTOR_WORKLOADS])
 def test_workload_in_unicorn(benchmark, note, guest, name):
     benchmark.group = f"workload/{name}"
     _, file, scale = guest(name)
@@ -114,6 +116,19 @@ def test_all_three_answer_the_same(guest):
         assert 0 <= ours.insns - icicle.insns < 100
 
 
+def test_unicorn_answers_the_same(guest):
+    """`instructions` compares ours with the native program."""
+    for name in VECTOR_WORKLOADS:
+        _, file, scale = guest(name)
+        assert instructions(name, scale) > 0
+        try:
+            unicorn = UnicornGuest(file)
+        except NotMeasured as missing:
+            pytest.skip(str(missing))
+        unicorn.work_ns()
+        assert unicorn.console.decode().split()[-1] == guest_programs.native(name, scale)
+
+
 def test_the_table(tmp_path, capsys):
     path = tmp_path / "sae.json"
     assert main(["--json", str(path)], scale=TINY) == 0
@@ -122,7 +137,7 @@ def test_the_table(tmp_path, capsys):
     document = json.loads(path.read_text())
     assert document["schema"] == SCHEMA
     rows = {row["name"]: row for row in document["rows"]}
-    assert {f"workload/{name}/unicorn" for name in WORKLOADS} < set(rows)
+    assert {f"workload/{name}/unicorn" for name in [*WORKLOADS, *VECTOR_WORKLOADS]} < set(rows)
     for row in rows.values():
         assert row["status"] == "not measured" or row["value"] > 0
         if row["status"] != "not measured":

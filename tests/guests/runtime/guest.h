@@ -24,6 +24,7 @@
 
 /* --- what runtime.c offers -------------------------------------------------------------- */
 
+void put_char(char c);
 void put(const char *text);
 void put_hex(uint64_t value);
 void put_decimal(uint64_t value);
@@ -65,6 +66,12 @@ struct frame {
     uint64_t x[31], elr, spsr, sp_el0;
 };
 enum { KIND_EL1_SYNC = 4, KIND_EL0_SYNC = 8 };
+/* Print an exception, and off. */
+_Noreturn void unexpected_exception(const struct frame *frame, uint64_t kind);
+
+/* What the compiler may call. */
+void *memset(void *to, int byte, unsigned long n);
+void *memcpy(void *to, const void *from, unsigned long n);
 
 /* --- what a guest defines --------------------------------------------------------------- */
 

@@ -5,7 +5,7 @@
 
 enum { UART_DR = 0x00, UART_FR = 0x18, FR_TXFF = 1 << 5 };
 
-static void put_char(char c)
+void put_char(char c)
 {
     while (*(volatile uint32_t *)(UART + UART_FR) & FR_TXFF)
         ;
@@ -53,7 +53,7 @@ _Noreturn void fail(const char *text)
     power_off();
 }
 
-__attribute__((weak)) void on_exception(struct frame *frame, uint64_t kind)
+_Noreturn void unexpected_exception(const struct frame *frame, uint64_t kind)
 {
     put("exception ");
     put_decimal(kind);
@@ -65,6 +65,11 @@ __attribute__((weak)) void on_exception(struct frame *frame, uint64_t kind)
     put_hex(frame->elr);
     put("\n");
     fail("unexpected exception");
+}
+
+__attribute__((weak)) void on_exception(struct frame *frame, uint64_t kind)
+{
+    unexpected_exception(frame, kind);
 }
 
 /* --- memory ----------------------------------------------------------------------------- */

@@ -10,6 +10,9 @@ _start:
     adrp    x1, vectors
     add     x1, x1, :lo12:vectors
     msr     vbar_el1, x1
+    mov     x1, #3 << 20            /* CPACR_EL1.FPEN: no trap of floating point */
+    msr     cpacr_el1, x1
+    isb
     adrp    x1, bss_start
     add     x1, x1, :lo12:bss_start
     adrp    x2, bss_end
