@@ -30,54 +30,52 @@ OP(fp_check)    /* before the first of these in a block */
     VM[1] = 0;
 #define VSTORE_PAIR(va, bits) WRITE_PAIR(va, bits, VD[0], VM[0])
 
-/* 16 bytes: one access, even if it is two words here. */
-#define READ_Q(va, low, high)                                                                  \
+/* 16 bytes: one access. They are copied as one value, too: a function that reads the register
+ * behind a load would wait for two stores of half of it. */
+#define READ_Q(va, value)                                                                      \
     do {                                                                                       \
-        uint64_t va_ = (va), raw_[2];                                                          \
+        uint64_t va_ = (va);                                                                   \
         const page_t *page_ = PAGE_OF(pe->tlb, va_);                                           \
         if (SAE_LIKELY(page_->read == PAGE_TAG(va_ + 15))) {                                   \
-            memcpy(raw_, (const void *)(uintptr_t)(va_ + page_->delta), 16);                   \
-            (low) = SAE_LE64(raw_[0]);                                                         \
-            (high) = SAE_LE64(raw_[1]);                                                        \
+            memcpy(&(value), (const void *)(uintptr_t)(va_ + page_->delta), 16);               \
         } else {                                                                               \
-            uint64_t slow_[2];                                                                 \
-            if (pe->calls->read(pe, op, va_, 16, ACCESS_PLAIN, slow_))                         \
+            vreg_t slow_;                                                                      \
+            if (pe->calls->read(pe, op, va_, 16, ACCESS_PLAIN, &slow_))                        \
                 goto leave;                                                                    \
-            (low) = SAE_LE64(slow_[0]);                                                        \
-            (high) = SAE_LE64(slow_[1]);                                                       \
+            (value) = slow_;                                                                   \
         }                                                                                      \
+        (value) = sae_q(value);                                                                \
     } while (0)
-#define WRITE_Q(va, d)                                                                         \
+#define WRITE_Q(va, value)                                                                     \
     do {                                                                                       \
-        uint64_t va_ = (va), raw_[2] = { SAE_LE64((d)[0]), SAE_LE64((d)[1]) };                 \
+        uint64_t va_ = (va);                                                                   \
+        const vreg_t raw_ = sae_q(value);                                                      \
         const page_t *page_ = PAGE_OF(pe->tlb, va_);                                           \
         if (SAE_LIKELY(page_->write == PAGE_TAG(va_ + 15))) {                                  \
-            memcpy((void *)(uintptr_t)(va_ + page_->delta), raw_, 16);                         \
+            memcpy((void *)(uintptr_t)(va_ + page_->delta), &raw_, 16);                        \
         } else {                                                                               \
-            uint64_t slow_[2] = { raw_[0], raw_[1] };                                          \
-            if (pe->calls->write(pe, op, va_, 16, ACCESS_PLAIN, slow_))                        \
+            vreg_t slow_ = raw_;                                                               \
+            if (pe->calls->write(pe, op, va_, 16, ACCESS_PLAIN, &slow_))                       \
                 goto leave;                                                                    \
         }                                                                                      \
     } while (0)
 
 #define VLOAD_Q(va, bytes)                                                                     \
-    uint64_t low, high;                                                                        \
-    READ_Q(va, low, high);                                                                     \
-    VD[0] = low;                                                                               \
-    VD[1] = high;
-#define VSTORE_Q(va, bytes) WRITE_Q(va, VD);
+    vreg_t value;                                                                              \
+    READ_Q(va, value);                                                                         \
+    pe->v[op->rd] = value;
+#define VSTORE_Q(va, bytes) WRITE_Q(va, pe->v[op->rd]);
 #define VLOAD_PAIR_Q(va, bytes)                                                                \
-    uint64_t at = (va), words[4];                                                              \
-    READ_Q(at, words[0], words[1]);                                                            \
-    READ_Q(at + bytes, words[2], words[3]);                                                    \
-    VD[0] = words[0];                                                                          \
-    VD[1] = words[1];                                                                          \
-    VM[0] = words[2];                                                                          \
-    VM[1] = words[3];
+    uint64_t at = (va);                                                                        \
+    vreg_t first, second;                                                                      \
+    READ_Q(at, first);                                                                         \
+    READ_Q(at + bytes, second);                                                                \
+    pe->v[op->rd] = first;                                                                     \
+    pe->v[op->rm] = second;
 #define VSTORE_PAIR_Q(va, bytes)                                                               \
     uint64_t at = (va);                                                                        \
-    WRITE_Q(at, VD);                                                                           \
-    WRITE_Q(at + bytes, VM);
+    WRITE_Q(at, pe->v[op->rd]);                                                                \
+    WRITE_Q(at + bytes, pe->v[op->rm]);
 
 FORMS(vst8, VSTORE, 8)
 FORMS(vld8, VLOAD, 8)
@@ -98,7 +96,7 @@ PAIR_FORMS(vldp128, VLOAD_PAIR_Q, 16)
 
 /* --- structures ------------------------------------------------------------------------- */
 
-/* `bytes` of memory in elements, each an access of its own where the slow path is taken, as words
+/* `bytes` of memory in elements, each an access of its own where they are in two pages, as words
  * (sae_vector.h). */
 #define READ_WORDS(va, bytes, log2, words)                                                     \
     uint64_t at = (va);                                                                        \
@@ -107,10 +105,15 @@ PAIR_FORMS(vldp128, VLOAD_PAIR_Q, 16)
     if (SAE_LIKELY(page->read == PAGE_TAG(at + (bytes) - 1))) {                                \
         memcpy(words, (const void *)(uintptr_t)(at + page->delta), bytes);                     \
     } else {                                                                                   \
-        for (done = 0; done < (bytes); done += 1u << (log2))                                   \
-            if (pe->calls->read(pe, op, at + done, 1u << (log2), ACCESS_PLAIN,                 \
-                                (uint8_t *)words + done))                                      \
+        for (done = 0; done < (bytes); done += 1u << (log2)) {                                 \
+            page = PAGE_OF(pe->tlb, at + done);                                                \
+            if (page->read == PAGE_TAG(at + done + (1u << (log2)) - 1))                        \
+                memcpy((uint8_t *)words + done,                                                \
+                       (const void *)(uintptr_t)(at + done + page->delta), 1u << (log2));      \
+            else if (pe->calls->read(pe, op, at + done, 1u << (log2), ACCESS_PLAIN,            \
+                                     (uint8_t *)words + done))                                 \
                 goto leave;                                                                    \
+        }                                                                                      \
     }                                                                                          \
     for (done = 0; done < sizeof(words) / 8; done++)                                           \
         words[done] = SAE_LE64(words[done]);
@@ -123,24 +126,55 @@ PAIR_FORMS(vldp128, VLOAD_PAIR_Q, 16)
     if (SAE_LIKELY(page->write == PAGE_TAG(at + (bytes) - 1))) {                               \
         memcpy((void *)(uintptr_t)(at + page->delta), words, bytes);                           \
     } else {                                                                                   \
-        for (done = 0; done < (bytes); done += 1u << (log2))                                   \
-            if (pe->calls->write(pe, op, at + done, 1u << (log2), ACCESS_PLAIN,                \
-                                 (uint8_t *)words + done))                                     \
+        for (done = 0; done < (bytes); done += 1u << (log2)) {                                 \
+            page = PAGE_OF(pe->tlb, at + done);                                                \
+            if (page->write == PAGE_TAG(at + done + (1u << (log2)) - 1))                       \
+                memcpy((void *)(uintptr_t)(at + done + page->delta),                           \
+                       (const uint8_t *)words + done, 1u << (log2));                           \
+            else if (pe->calls->write(pe, op, at + done, 1u << (log2), ACCESS_PLAIN,           \
+                                      (uint8_t *)words + done))                                \
                 goto leave;                                                                    \
+        }                                                                                      \
     }
 
 /* imm bytes of elements of log2 size rm, ra registers from D on. Their writeback is an operation
  * of its own (add_base). imm2 says whether elements of several registers alternate. */
+#define WHOLE_REGISTERS (!op->imm2 && IMM == 16u * op->ra)
 OP(vst_multiple) {
+    const page_t *page = PAGE_OF(pe->tlb, XN);
+    if (WHOLE_REGISTERS && SAE_LIKELY(page->write == PAGE_TAG(XN + IMM - 1))) {
+        uint8_t *host = (uint8_t *)(uintptr_t)(XN + page->delta);
+        unsigned index;
+        for (index = 0; index < op->ra; index++) {
+            const vreg_t raw = sae_q(pe->v[(op->rd + index) & 31]);
+            memcpy(host + 16 * index, &raw, 16);
+        }
+        NEXT;
+    }
     uint64_t words[8] = { 0 };
-    sae_structures(pe->v, op->rd, op->ra, op->imm2 != 0, op->imm2 ? op->rm : 3, IMM, words, 0);
-    WRITE_WORDS(XN, IMM, op->rm, words)
+    sae_from_structures(pe->v, op->rd, op->ra, op->imm2 != 0, op->rm, IMM, words);
+    {
+        WRITE_WORDS(XN, IMM, op->rm, words)
+    }
 }
 NEXT;
 OP(vld_multiple) {
+    const page_t *page = PAGE_OF(pe->tlb, XN);
+    if (WHOLE_REGISTERS && SAE_LIKELY(page->read == PAGE_TAG(XN + IMM - 1))) {
+        const uint8_t *host = (const uint8_t *)(uintptr_t)(XN + page->delta);
+        unsigned index;
+        for (index = 0; index < op->ra; index++) {
+            vreg_t raw;
+            memcpy(&raw, host + 16 * index, 16);
+            pe->v[(op->rd + index) & 31] = sae_q(raw);
+        }
+        NEXT;
+    }
     uint64_t words[8] = { 0 };
-    READ_WORDS(XN, IMM, op->rm, words)
-    sae_structures(pe->v, op->rd, op->ra, op->imm2 != 0, op->imm2 ? op->rm : 3, IMM, words, 1);
+    {
+        READ_WORDS(XN, IMM, op->rm, words)
+    }
+    sae_to_structures(pe->v, op->rd, op->ra, op->imm2 != 0, op->rm, IMM, words);
 }
 NEXT;
 
@@ -169,39 +203,32 @@ OP(vld_replicate) {
     unsigned index;
     READ_WORDS(XN, IMM, op->rm, words)
     EACH_REGISTER(index) {
-        VEACH(index)[0] = sae_replicate(sae_element(words, op->rm, index), op->rm);
-        VEACH(index)[1] = VEACH(index)[0] & op->imm2;
+        uint64_t value = sae_replicate(sae_element(words, op->rm, index), op->rm);
+        sae_put(&pe->v[(op->rd + index) & 31], (sae_pair_t){ value, value & op->imm2 });
     }
 }
 NEXT;
 
 /* --- immediates, bit by bit ------------------------------------------------------------- */
 
+#define PAIR_D &pe->v[op->rd]
 OP(vset)
-    VD[0] = IMM;
-    VD[1] = op->imm2;
+    sae_put(PAIR_D, (sae_pair_t){ IMM, op->imm2 });
     NEXT;
 OP(vorr_imm)    /* imm2 is what stays of the upper half */
-    VD[0] |= IMM;
-    VD[1] = (VD[1] | IMM) & op->imm2;
+    sae_put(PAIR_D, (sae_get(PAIR_D) | IMM) & (sae_pair_t){ UINT64_MAX, op->imm2 });
     NEXT;
 OP(vand_imm)
-    VD[0] &= IMM;
-    VD[1] &= IMM & op->imm2;
+    sae_put(PAIR_D, sae_get(PAIR_D) & (sae_pair_t){ IMM, IMM & op->imm2 });
     NEXT;
 
 /* imm is what stays of the upper half. */
 #define BITWISE(name, result)                                                                  \
     OP(v##name) {                                                                              \
-        uint64_t half[2];                                                                      \
-        unsigned i;                                                                            \
-        for (i = 0; i < 2; i++) {                                                              \
-            uint64_t n = VN[i], m = VM[i], d = VD[i];                                          \
-            (void)d;                                                                           \
-            half[i] = (result);                                                                \
-        }                                                                                      \
-        VD[0] = half[0];                                                                       \
-        VD[1] = half[1] & IMM;                                                                 \
+        sae_pair_t n = sae_get(&pe->v[op->rn]), m = sae_get(&pe->v[op->rm]);                   \
+        sae_pair_t d = sae_get(PAIR_D);                                                        \
+        (void)d;                                                                               \
+        sae_put(PAIR_D, (result) & (sae_pair_t){ UINT64_MAX, IMM });                           \
     }                                                                                          \
     NEXT;
 
@@ -219,14 +246,12 @@ BITWISE(bif, (n & ~m) | (d & m))
 /* Of log2 size ra, the one read being rm. imm is what stays of the upper half. */
 OP(vdup) {
     uint64_t value = sae_replicate(sae_element(VN, op->ra, op->rm), op->ra);
-    VD[0] = value;
-    VD[1] = value & IMM;
+    sae_put(PAIR_D, (sae_pair_t){ value, value & IMM });
 }
 NEXT;
 OP(vdup_x) {
     uint64_t value = sae_replicate(XN, op->ra);
-    VD[0] = value;
-    VD[1] = value & IMM;
+    sae_put(PAIR_D, (sae_pair_t){ value, value & IMM });
 }
 NEXT;
 OP(vscalar)     /* the element alone */

@@ -30,23 +30,100 @@ static inline uint64_t sae_replicate(uint64_t value, unsigned log2)
     return (value & sae_element_mask(log2)) * ones[log2];
 }
 
-/* Move `bytes` between `words`, in the order of memory, and `n` registers from `first` on (behind
- * V31 comes V0): element by element in turn (LD2 to LD4), or register by register (LD1). */
-static void sae_structures(vreg_t *v, unsigned first, unsigned n, int interleaved, unsigned log2,
-                           unsigned bytes, uint64_t *words, int load)
+/* Both halves as one value. What is read as 16 bytes has to be stored as 16 bytes: a function that
+ * reads a register behind two stores of half of it waits until they have left the processor. */
+typedef uint64_t sae_pair_t __attribute__((vector_size(16)));
+
+static inline sae_pair_t sae_get(const vreg_t *from)
 {
-    unsigned index, reg, element, per_register = (bytes / n) >> log2;
-    for (index = 0; load && index < n; index++)
-        v[(first + index) & 31].d[1] = 0;
-    for (index = 0; index < bytes >> log2; index++) {
-        reg = interleaved ? index % n : index / per_register;
-        element = interleaved ? index / n : index % per_register;
-        if (load)
-            sae_set_element(v[(first + reg) & 31].d, log2, element,
-                            sae_element(words, log2, index));
-        else
-            sae_set_element(words, log2, index,
-                            sae_element(v[(first + reg) & 31].d, log2, element));
+    sae_pair_t value;
+    memcpy(&value, from, 16);
+    return value;
+}
+
+static inline void sae_put(vreg_t *to, sae_pair_t value)
+{
+    memcpy(to, &value, 16);
+}
+
+/* 16 bytes of memory as a register, or the other way. */
+static inline vreg_t sae_q(vreg_t raw)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    raw.d[0] = SAE_LE64(raw.d[0]);
+    raw.d[1] = SAE_LE64(raw.d[1]);
+#endif
+    return raw;
+}
+
+/* Elements in turn: element e of register r is at e * n + r of `words`. */
+#define ALTERNATE(bits, member)                                                                \
+    for (unsigned r = 0; r < n; r++)                                                           \
+        for (unsigned e = 0; e < bytes * 8 / bits / n; e++)                                    \
+            EACH(bits, member, e *n + r, r, e)
+#define ALTERNATE_SIZES                                                                        \
+    switch (log2) {                                                                            \
+    case 0:                                                                                    \
+        ALTERNATE(8, b)                                                                        \
+        break;                                                                                 \
+    case 1:                                                                                    \
+        ALTERNATE(16, h)                                                                       \
+        break;                                                                                 \
+    case 2:                                                                                    \
+        ALTERNATE(32, s)                                                                       \
+        break;                                                                                 \
+    default:                                                                                   \
+        ALTERNATE(64, d)                                                                       \
+        break;                                                                                 \
+    }
+
+/* `bytes`, in the order of memory, to `n` registers from `first` on (behind V31 comes V0): element
+ * by element in turn (LD2 to LD4), or register by register (LD1). */
+static inline void sae_to_structures(vreg_t *v, unsigned first, unsigned n, int alternate,
+                                     unsigned log2, unsigned bytes, const uint64_t *words)
+{
+    const int whole = bytes == 16 * n;
+    vreg_t found[4] = { { { 0 } } }, in[4];
+    memcpy(in, words, sizeof in);
+    if (alternate) {
+#define EACH(bits, member, from, r, e)                                                         \
+    found[r].member[LANE(e, bits)] =                                                           \
+        in[(from) / (128 / bits)].member[LANE((from) % (128 / bits), bits)];
+        ALTERNATE_SIZES
+#undef EACH
+    } else {
+        for (unsigned r = 0; r < n; r++) {
+            if (whole)
+                found[r] = in[r];
+            else
+                found[r].d[0] = words[r];
+        }
+    }
+    for (unsigned r = 0; r < n; r++)
+        v[(first + r) & 31] = found[r];
+}
+
+static inline void sae_from_structures(const vreg_t *v, unsigned first, unsigned n, int alternate,
+                                       unsigned log2, unsigned bytes, uint64_t *words)
+{
+    const int whole = bytes == 16 * n;
+    vreg_t from[4], out[4] = { { { 0 } } };
+    for (unsigned r = 0; r < n; r++)
+        from[r] = v[(first + r) & 31];
+    if (alternate) {
+#define EACH(bits, member, to, r, e)                                                           \
+    out[(to) / (128 / bits)].member[LANE((to) % (128 / bits), bits)] =                         \
+        from[r].member[LANE(e, bits)];
+        ALTERNATE_SIZES
+#undef EACH
+        memcpy(words, out, sizeof out);
+    } else {
+        for (unsigned r = 0; r < n; r++) {
+            if (whole)
+                memcpy(words + 2 * r, &from[r], 16);
+            else
+                words[r] = from[r].d[0];
+        }
     }
 }
 

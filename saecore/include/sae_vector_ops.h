@@ -328,15 +328,19 @@ static void sae_v_ext_8(pe_t *pe, const op_t *op)
  * TBX leaves what was there. */
 static inline void sae_v_lookup(pe_t *pe, const op_t *op, const vreg_t *beyond)
 {
-    const unsigned registers = NUMBER(op) + 1;
-    const vreg_t m = RM;
-    vreg_t table[4], r;
+    /* Plain bytes, and no branch: what is beyond the table lies behind it. */
+    const unsigned registers = NUMBER(op) + 1, n = 16 * registers;
+    uint8_t table[80], index[16], found[16];
+    vreg_t r;
     for (unsigned i = 0; i < registers; i++)
-        table[i] = pe->v[(op->rn + i) & 31];
+        memcpy(table + 16 * i, &pe->v[(op->rn + i) & 31], 16);
+    memcpy(table + 64, beyond, 16);
+    memcpy(index, &RM, 16);
     for (unsigned i = 0; i < 16; i++) {
-        const unsigned at = m.b[i];
-        r.b[i] = at < 16 * registers ? table[at >> 4].b[LANE(at & 15, 8)] : beyond->b[i];
+        const unsigned in = (index[i] & 0x30u) + LANE(index[i] & 15u, 8), out = 64 + i;
+        found[i] = table[index[i] < n ? in : out];
     }
+    memcpy(&r, found, 16);
     sae_v_put(pe, op, &r, NULL);
 }
 static void sae_v_tbl_8(pe_t *pe, const op_t *op)

@@ -277,8 +277,8 @@ def test_the_stack_pointer_in_use_has_no_name(guest, instruction):
 def test_floating_point_control(guest):
     program = [msr("FPCR", 1), mrs(2, "FPCR"), msr("FPSR", 1), mrs(3, "FPSR")]
     out = guest.run(program, x={1: ALL_ONES}, regs={"CPACR_EL1": 3 << 20})
-    assert (out.x[2], out.x[3]) == (0x07C0_0000, 0x0800_009F)
-    assert (out.block["fpcr"], out.block["fpsr"]) == (0x07C0_0000, 0x0800_009F)
+    assert (out.x[2], out.x[3]) == (0x07C8_0000, 0x0800_009F)
+    assert (out.block["fpcr"], out.block["fpsr"]) == (0x07C8_0000, 0x0800_009F)
 
 
 @pytest.mark.parametrize("fpen", range(4))
