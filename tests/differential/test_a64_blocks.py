@@ -43,9 +43,12 @@ def campaign(judge, seed, insns, tally=None):
 
 
 def test_every_row_is_executed_and_agrees():
-    tally = campaign(bench(), 1, 20_000)
+    judge, rows = bench(), {row.key for row in TABLE}
+    tally = campaign(judge, 1, 20_000)
+    for more in range(8):  # the rare ones
+        if rows - set(tally.rows) > NOT_EXECUTED:
+            tally = campaign(judge, [1, more], 5_000, tally)
     assert not tally.unexplained, tally.report()
-    rows = {row.key for row in TABLE}
     assert rows - set(tally.rows) == NOT_EXECUTED
     # Data aborts, SVC, BRK and undefined ones were taken, from EL0 and EL1.
     assert {0x00, 0x15, 0x24, 0x25, 0x3C} <= set(tally.classes), tally.report()

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unicorn import UC_ARCH_ARM64, UC_HOOK_INTR, UC_MODE_ARM, Uc, arm64_const
 
+from saecore._cpu import cpu_model
 from saecore._defs import MDSCR_SS
 from saecore._sysregs import SYSREGS, Home, Right, Special
 
@@ -42,7 +43,9 @@ class Unicorn:
         self.uc.ctl_set_cpu_model(arm64_const.UC_CPU_ARM64_MAX)
         self.uc.mem_map(CODE, 1 << 16)
         # EL1 is in AArch64 (HCR_EL2.RW, SCR_EL3.RW) and Non-secure: without, ERET to it is illegal.
-        for key, value in (((1, 1, 3, 4, 0), 1 << 31), ((1, 1, 3, 6, 0), 1 << 10 | 1)):
+        # Neither traps the keys of pointer authentication.
+        hcr, scr = 1 << 31 | 3 << 40, 1 << 10 | 1 | 3 << 16
+        for key, value in (((1, 1, 3, 4, 0), hcr), ((1, 1, 3, 6, 0), scr)):
             self.uc.reg_write(arm64_const.UC_ARM64_REG_CP_REG, (*key, value))
         self.uc.hook_add(UC_HOOK_INTR, self.interrupted)
         self.at = CODE
@@ -73,7 +76,7 @@ class Unicorn:
 
 @pytest.fixture(scope="module")
 def ours():
-    return BareGuest()
+    return BareGuest(cpu_model(with_=["PAUTH"]))
 
 
 @pytest.fixture(scope="module")

@@ -96,6 +96,7 @@ class Tally:
 
     def table(self, rows):
         """A line for each group of rows: how many there are, what was executed, what came of it."""
+        rows = tuple(rows)
         names = ("group", "encodings", "executed", "executions", "differences", "explained")
         lines = [names]
         differ = Counter(

@@ -6,6 +6,7 @@ is bent afterwards: bases of loads and stores mostly hold addresses of data, bra
 or to the program's own end, nothing loops.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,16 +61,24 @@ def _matches(words, mask, value):
     return (words & np.uint32(mask)) == np.uint32(value)
 
 
+@functools.cache
+def _masks(rows):
+    """Fixed bits of rows, and what they are."""
+    return np.array([(row.mask, row.value) for row in rows], "u4").T
+
+
 def name_of(rows, word):
-    """The key of the row a word is of, if it is of one."""
-    return next((row.key for row in rows if word & row.mask == row.value), None)
+    """The key of the row a word is of, if it is of one; `rows` is a tuple."""
+    masks, values = _masks(rows)
+    found = np.flatnonzero((masks & np.uint32(word)) == values)
+    return rows[found[0]].key if len(found) else None
 
 
 class Rows:
     """Random words of the rows of an encoding table."""
 
     def __init__(self, encodings, rare=()):
-        self.rows = list(encodings)
+        self.rows = tuple(encodings)
         self.groups = np.array([row.group for row in self.rows])
         weights = np.where([row.key in _RARE for row in self.rows], 0.2, 1.0)
         weights[[row.key in rare for row in self.rows]] = 0.1
