@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from unicorn import UC_ARCH_ARM64, UC_HOOK_INTR, UC_MODE_ARM, Uc, arm64_const
 
 from saecore._cpu import cpu_model
-from saecore._defs import MDSCR_SS
+from saecore._defs import HCR_API, HCR_APK, HCR_RW, MDSCR_SS
 from saecore._sysregs import SYSREGS, Home, Right, Special
 
 #: Registers this processor has and Unicorn's "max" has not.
@@ -44,7 +44,7 @@ class Unicorn:
         self.uc.mem_map(CODE, 1 << 16)
         # EL1 is in AArch64 (HCR_EL2.RW, SCR_EL3.RW) and Non-secure: without, ERET to it is illegal.
         # Neither traps the keys of pointer authentication.
-        hcr, scr = 1 << 31 | 3 << 40, 1 << 10 | 1 | 3 << 16
+        hcr, scr = HCR_RW | HCR_API | HCR_APK, 1 << 10 | 1 | 3 << 16
         for key, value in (((1, 1, 3, 4, 0), hcr), ((1, 1, 3, 6, 0), scr)):
             self.uc.reg_write(arm64_const.UC_ARM64_REG_CP_REG, (*key, value))
         self.uc.hook_add(UC_HOOK_INTR, self.interrupted)
@@ -99,7 +99,8 @@ def test_a_register_reads_back_alike(ours, theirs, row, value):
     assert (exception is not None) == (row.name in UNKNOWN_TO_UNICORN)
     if exception is not None:
         return
-    out = ours.run(program, x={1: value, 2: 7}, regs={"CPACR_EL1": 3 << 20})
+    regs = {"CPACR_EL1": 3 << 20, "HCR_EL2": HCR_RW | HCR_APK}
+    out = ours.run(program, x={1: value, 2: 7}, regs=regs)
     assert out.hvc == END
     mask = {Special.NZCV: 0xF << 28, Special.DAIF: 0xF << 6}.get(row.special, row.mask)
     if row.name.startswith("DBGBCR"):
