@@ -184,6 +184,7 @@ def generate_a64() -> None:
         "} sae_encoding_t;",
         "enum {",
         *(f"    GROUP_{name.upper()}," for name in encodings.GROUPS),
+        "    N_GROUPS",
         "};",
         "static const sae_encoding_t sae_encodings[] = {",
         *(
@@ -209,6 +210,7 @@ def generate_a64() -> None:
         "    enum:",
         "        N_OPS",
         "        N_ENCODINGS",
+        "        N_GROUPS",
         *(f"        GROUP_{name.upper()}" for name in encodings.GROUPS),
         *(f"        OP_{name}" for name in ops),
         *(f"        ENC_{row.key}" for row in rows),

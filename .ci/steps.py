@@ -204,7 +204,7 @@ def run_debug(work: Workspace) -> None:
     check = "import gmap; assert gmap.show_config('dicts')['debug']"
     work.shell("debug", f".venv/bin/python -P -c {shlex.quote(check)}")
     # What is plain Python above the kernels has been tested already.
-    above = ("bench", "dumps", "models", "profile")
+    above = ("bench", "dumps", "models", "profile", "reference", "guests/test_real_programs.py")
     ignored = " ".join(f"--ignore tests/{name}" for name in above)
     work.shell("debug", f".venv/bin/pytest -q tests {ignored}")
 

@@ -21,8 +21,9 @@ from saecore._processor cimport (
     CODE_BITS, CODE_PAGE_BITS, code_page_t, code_t, processor_t,
 )
 from saecore.a64._codes cimport (
-    GROUP_BRANCH, GROUP_DATA, GROUP_FP, GROUP_MEMORY, GROUP_PAUTH, GROUP_SIMD, GROUP_SYSTEM,
-    GROUP_VECTOR, GROUP_VECTOR_FP, N_ENCODINGS, N_OPS, OP_b, OP_go, OP_undefined, sae_encodings,
+    GROUP_BRANCH, GROUP_CRYPTO, GROUP_DATA, GROUP_FP, GROUP_MEMORY, GROUP_PAUTH, GROUP_SIMD,
+    GROUP_SYSTEM, GROUP_VECTOR, GROUP_VECTOR_FP, N_ENCODINGS, N_GROUPS, N_OPS, OP_b, OP_go,
+    OP_undefined, sae_encodings,
 )
 from saecore.a64._emit cimport EMIT_END, EMIT_NEXT, EMIT_UNDEFINED, builder_t, emit
 from saecore.a64._emit_branch cimport emit_branch
@@ -111,35 +112,29 @@ cdef int code_find_encoding(uint32_t insn, uint64_t features) noexcept nogil:
 
 # --- decoding -------------------------------------------------------------------------------
 
+ctypedef int (*emitter_t)(builder_t *b, uint32_t insn, int enc) noexcept nogil
+cdef emitter_t EMITTERS[N_GROUPS]
+EMITTERS[<int>GROUP_DATA] = emit_data
+EMITTERS[<int>GROUP_BRANCH] = emit_branch
+EMITTERS[<int>GROUP_MEMORY] = emit_memory
+EMITTERS[<int>GROUP_SYSTEM] = emit_system
+EMITTERS[<int>GROUP_PAUTH] = emit_pauth
+EMITTERS[<int>GROUP_SIMD] = emit_simd
+EMITTERS[<int>GROUP_FP] = emit_fp
+EMITTERS[<int>GROUP_VECTOR] = emit_vector
+EMITTERS[<int>GROUP_VECTOR_FP] = emit_vector_fp
+EMITTERS[<int>GROUP_CRYPTO] = emit_crypto
+
+
 cdef int emit_instruction(builder_t *b, uint32_t insn) noexcept nogil:
     cdef int enc = code_find_encoding(insn, b.features)
     cdef unsigned int before = b.n_ops
-    cdef int group, rc = EMIT_UNDEFINED
+    cdef int rc = EMIT_UNDEFINED
     cdef op_t *op
     b.taken = b.pc + 4
     b.falls = False
     if enc >= 0:
-        group = sae_encodings[enc].group
-        if group == GROUP_DATA:
-            rc = emit_data(b, insn, enc)
-        elif group == GROUP_BRANCH:
-            rc = emit_branch(b, insn, enc)
-        elif group == GROUP_MEMORY:
-            rc = emit_memory(b, insn, enc)
-        elif group == GROUP_PAUTH:
-            rc = emit_pauth(b, insn, enc)
-        elif group == GROUP_SYSTEM:
-            rc = emit_system(b, insn, enc)
-        elif group == GROUP_SIMD:
-            rc = emit_simd(b, insn, enc)
-        elif group == GROUP_FP:
-            rc = emit_fp(b, insn, enc)
-        elif group == GROUP_VECTOR:
-            rc = emit_vector(b, insn, enc)
-        elif group == GROUP_VECTOR_FP:
-            rc = emit_vector_fp(b, insn, enc)
-        else:
-            rc = emit_crypto(b, insn, enc)
+        rc = EMITTERS[sae_encodings[enc].group](b, insn, enc)
     if rc == EMIT_UNDEFINED:
         b.n_ops = before
         op = emit(b, OP_undefined)

@@ -74,31 +74,14 @@
 #define PAGE_OF(through, va) (&(through)[(va) >> 12 & (TLB0_PAGES - 1)])
 #define PAGE_TAG(va) ((va) & ~UINT64_C(0xFFF))
 
-/* Read a little-endian integer of 8, 16, 32 or 64 bits at `va` into `result` (uintBITS_t),
- * through a TLB (pe->tlb, or pe->tlb_user with ACCESS_USER among the flags). An access that
- * crosses a page never matches a tag. Leaves the block if the access faults. What the slow path
- * gets the address of is its own, so that on the fast one the value stays in a register. */
-#define LOAD(bits, through, va, flags, result)                                                     \
+/* Read a little-endian integer of 8, 16, 32 or 64 bits at `va`, through a TLB (pe->tlb, or
+ * pe->tlb_user with ACCESS_USER among the flags); `use` is what to do with `value_` (uintBITS_t), on
+ * either path. An access that crosses a page never matches a tag. Leaves the block if the access
+ * faults. */
+#define LOAD_THEN(bits, through, va, flags, use)                                               \
     do {                                                                                       \
         uint64_t va_ = (va);                                                                   \
-        const page_t *page_ = PAGE_OF(through, va_);                                               \
-        if (SAE_LIKELY(page_->read == PAGE_TAG(va_ + bits / 8 - 1))) {                         \
-            uint##bits##_t raw_;                                                               \
-            memcpy(&raw_, (const void *)(uintptr_t)(va_ + page_->delta), bits / 8);            \
-            (result) = SAE_LE##bits(raw_);                                                     \
-        } else {                                                                               \
-            uint##bits##_t slow_;                                                              \
-            if (pe->calls->read(pe, op, va_, bits / 8, flags, &slow_))                         \
-                goto leave;                                                                    \
-            (result) = SAE_LE##bits(slow_);                                                    \
-        }                                                                                      \
-    } while (0)
-
-/* The same into a general register: `use` is what to do with `value_`, on either path. */
-#define LOAD_THEN(bits, through, va, flags, use)                                                   \
-    do {                                                                                       \
-        uint64_t va_ = (va);                                                                   \
-        const page_t *page_ = PAGE_OF(through, va_);                                               \
+        const page_t *page_ = PAGE_OF(through, va_);                                           \
         if (SAE_LIKELY(page_->read == PAGE_TAG(va_ + bits / 8 - 1))) {                         \
             uint##bits##_t value_;                                                             \
             memcpy(&value_, (const void *)(uintptr_t)(va_ + page_->delta), bits / 8);          \
@@ -112,6 +95,8 @@
             use;                                                                               \
         }                                                                                      \
     } while (0)
+#define LOAD(bits, through, va, flags, result)                                                 \
+    LOAD_THEN(bits, through, va, flags, (result) = value_)
 
 /* Write one; `value` is cut to its size. */
 #define STORE(bits, through, va, flags, value)                                                     \

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from a64_judge import Bench, Tally
 from a64_models import MODELS
-from a64_sae import Ours
+from a64_sae import Ours, mistaking
 from a64_state import SETUPS, SLOTS, Image
 from a64_unicorn import Theirs
 from a64_words import Rows
@@ -96,24 +96,12 @@ MISTAKES = {
 }
 
 
-def mistaken(name):
-    mask, value, flipped = MISTAKES[name]
-
-    class Mistaken(Ours):
-        def load(self, address, words):
-            words = np.asarray(words, "u4").copy()
-            words[words & np.uint32(mask) == value] ^= np.uint32(flipped)
-            super().load(address, words)
-
-    return Mistaken
-
-
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_found(name):
-    mask, value, _ = MISTAKES[name]
+    mask, value, flipped = MISTAKES[name]
     hit = [row for row in TABLE if (row.value ^ value) & row.mask & mask == 0]
     rows = [*hit, *(row for row in TABLE if row.group == "data")][: 2 * len(hit) + 4]
-    judge = bench(ours=mistaken(name), rows=Rows(rows))
+    judge = bench(ours=mistaking(mask, value, flipped), rows=Rows(rows))
     tally = Tally()
     judge.batch(np.random.default_rng(3), tally, 100)
     assert tally.unexplained

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from a64_judge import Bench, Tally
 from a64_models import MODELS
-from a64_sae import Ours
+from a64_sae import Ours, mistaking
 from a64_state import SETUPS, SLOTS, Image
 from a64_unicorn import Theirs
 from a64_words import Rows
@@ -121,18 +121,6 @@ MISTAKES = {
 }
 
 
-def judged_wrong(name):
-    mask, value, flipped = MISTAKES[name]
-
-    class Mistaken(Ours):
-        def load(self, address, words):
-            words = np.asarray(words, "u4").copy()
-            words[words & np.uint32(mask) == value] ^= np.uint32(flipped)
-            super().load(address, words)
-
-    return Mistaken
-
-
 def meeting(mask, value):
     """Keys of the rows that have words of a pattern."""
     return {row.key for row in judged() if (row.value ^ value) & row.mask & mask == 0}
@@ -140,8 +128,8 @@ def meeting(mask, value):
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_found(name):
-    mask, value, _ = MISTAKES[name]
-    judge = bench(ours=judged_wrong(name), keys=meeting(mask, value))
+    mask, value, flipped = MISTAKES[name]
+    judge = bench(ours=mistaking(mask, value, flipped), keys=meeting(mask, value))
     tally = Tally()
     judge.batch(np.random.default_rng(3), tally, 100, watched=True)
     assert tally.unexplained

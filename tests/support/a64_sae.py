@@ -116,3 +116,15 @@ class Ours:
 _IN_BLOCK = ("pc", "pstate", "sp_el0", "sp_el1", "fpcr", "fpsr")
 #: What `took` says of an outcome here; Unicorn's is 0 or 1.
 TOOK, ENTERED_WRONGLY, INTERCEPTED = 1, 2, 3
+
+
+def mistaking(mask, value, flipped):
+    """This processor, if it took words of a pattern for others: those with `flipped` bits."""
+
+    class Mistaken(Ours):
+        def load(self, address, words):
+            words = np.asarray(words, "u4").copy()
+            words[words & np.uint32(mask) == value] ^= np.uint32(flipped)
+            super().load(address, words)
+
+    return Mistaken
