@@ -85,6 +85,7 @@ THEIRS_ONLY = [
     Space("pmu", 0xFFDFF000, 0xD51B9000, "FEAT_PMUv3: ID_AA64DFR0_EL1.PMUVer is 0 here"),
     Space("pmu", 0xFFDFF000, 0xD5189000, "FEAT_PMUv3"),
     Space("pmu", 0xFFDFF800, 0xD51BE800, "FEAT_PMUv3"),
+    Space("mdccsr", 0xFFFFFFE0, 0xD5300100, "Unicorn has MDCCSR_EL0 at op1 = 0 as well"),
     Space("debug", 0xFFD80000, 0xD5100000, "debug registers that QEMU 5.0 has not", False),
 ]
 
