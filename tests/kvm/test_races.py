@@ -163,10 +163,12 @@ def test_a_slot_on_its_way_out(m):
         deleted = after.enter_context(thread(slot, m, 0))
         m.load(SWEEP)
         m.vcpu.regs.pc, m.vcpu.regs.x[0] = RAM, HOLE + 4096
-        # Until the deletion is published, pages are still found.
-        exit = m.vcpu.run(max_insns=3 * 254)
+        # Until the deletion is published, pages are still found: a page at a time, so that there
+        # are some left when it is.
+        exit = m.vcpu.run(max_insns=3)
         while exit == kvm.Budget() and m.vcpu.regs.x[0] < HOLE + NBYTES:
-            exit = m.vcpu.run(max_insns=1)
+            time.sleep(0.005)
+            exit = m.vcpu.run(max_insns=3)
         assert isinstance(exit, kvm.Mmio)
         assert deleted == []
         m.vcpu.immediate_exit = True
