@@ -14,8 +14,7 @@ from a64_words import MAX_INSNS, NOP, START
 
 from saecore._defs import ESR_CM, ESR_IL, ESR_WNR, Ec
 
-#: EnIA, EnIB, EnDA, EnDB
-SCTLR_PAUTH = 1 << 31 | 1 << 30 | 1 << 27 | 1 << 13
+EC_SVE = 0x19  # no class of this processor's
 
 
 class Rule(NamedTuple):
@@ -71,13 +70,25 @@ def _sp_alignment(case, bench, pristine):
 
 
 def _pc_alignment(case, bench, pristine):
-    ours, theirs = case.ours, case.theirs
+    ours, there = case.ours, case.theirs["state"].copy()
     pc = int(ours["state"]["pc"])
+    there["pc"] = pc  # it may have executed something of no effect
     return (
-        ours["took"] == theirs["took"] == TOOK
+        ours["took"] == case.theirs["took"] == TOOK
         and exception_class(ours) == Ec.PC_ALIGN
         and pc & 3 != 0
         and int(ours["far"]) == pc
+        and ours["state"].tobytes() == there.tobytes()
+    )
+
+
+def _scalable(case, bench, pristine):
+    """A word of FEAT_SVE, met where a branch leads into data."""
+    ours, theirs = case.ours, case.theirs
+    return (
+        ours["took"] == theirs["took"] == TOOK
+        and exception_class(ours) == Ec.UNKNOWN
+        and exception_class(theirs) == EC_SVE
         and ours["state"].tobytes() == theirs["state"].tobytes()
     )
 
@@ -286,6 +297,13 @@ RULES = [
         "PC alignment fault, which has priority over the abort",
         "D1.8.1 PC alignment checking",
         _pc_alignment,
+    ),
+    Rule(
+        "sve-trapped",
+        "instructions of FEAT_SVE are trapped by CPACR_EL1.ZEN",
+        "UNDEFINED: this processor has no SVE",
+        "ID_AA64PFR0_EL1.SVE",
+        _scalable,
     ),
     Rule(
         "ordered-unaligned",
