@@ -1,4 +1,3 @@
-# Kernels only: nothing here is for Python.
 """Scalar floating point: from instructions to operations. Floor 7.
 
 Which function does an instruction stands in the tables of `sae_fp_ops.h`, by the fields of its

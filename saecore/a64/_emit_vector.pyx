@@ -1,4 +1,3 @@
-# Kernels only: nothing here is for Python.
 """Advanced SIMD on integers: from instructions to operations. Floor 7.
 
 Which function does an instruction, and what it takes, says `include/sae_vector_table.h`.

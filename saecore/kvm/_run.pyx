@@ -160,11 +160,6 @@ cdef void watch_end(watch_t *watch) noexcept:
     watch.on = False
 
 
-cdef inline bint is_data_abort(vcpu_t *v) noexcept nogil:
-    return (v.block.icptr == ICPTR_HOST_ACCESS_EXCEPTION and
-            <int>(icptd64(v.block, ICPTD_ESR_ELZ) >> ESR_EC_SHIFT & 0x3F) == EC_DABT_LOW)
-
-
 # --- exits of the guest ---------------------------------------------------------------------
 
 cdef int handle_trap(vcpu_t *v) noexcept nogil:
@@ -297,7 +292,7 @@ cdef int vcpu_run_briefly(vcpu_t *v, bint immediate) noexcept nogil:
     v.processor.once = BRIEFLY
     enter_guest(v, v.left)
     v.processor.once = 0
-    ret = handle_guest_abort(v, True) if is_data_abort(v) else RUN_ANEW
+    ret = handle_guest_abort(v, True)
     if ret == RUN_ANEW:
         v.entered = True
     if ret == RUN_ANEW or ret == 1:
