@@ -50,14 +50,14 @@ cdef enum:
     N_PAGES = 4
 
 
-cdef size_t context_offset(const void *member):
-    """Where a member of context_t is in the pages of a vCPU."""
-    return CONTEXT_PAGE * PAGE + <size_t><uintptr_t>member
+cdef size_t context_offset(const context_t *context, const void *member):
+    """Where a member of a context_t is in the pages of a vCPU."""
+    return CONTEXT_PAGE * PAGE + <size_t>(<const char *>member - <const char *>context)
 
 
 def _regs_dtype():
     """The core registers, each where the run loop keeps it."""
-    cdef context_t *context = NULL
+    cdef context_t context
     fields = {field.name: field.offset for field in _layout.BLOCK}
     places = {
         "x": ("u8", (31,), fields["gpr"]),
@@ -65,9 +65,9 @@ def _regs_dtype():
         "pc": ("u8", (), fields["pc"]),
         "pstate": ("u8", (), fields["pstate"]),
         "sp_el1": ("u8", (), fields["sp_el1"]),
-        "elr_el1": ("u8", (), context_offset(&context.elr_el1)),
-        "spsr": ("u8", (N_SPSR,), context_offset(&context.spsr)),
-        "vregs": ("u8", (32, 2), context_offset(&context.vregs)),
+        "elr_el1": ("u8", (), context_offset(&context, &context.elr_el1)),
+        "spsr": ("u8", (N_SPSR,), context_offset(&context, &context.spsr)),
+        "vregs": ("u8", (32, 2), context_offset(&context, &context.vregs)),
         "fpsr": ("u8", (), fields["fpsr"]),
         "fpcr": ("u8", (), fields["fpcr"]),
     }
