@@ -12,9 +12,10 @@ from a64_sae import EXCEPTION, TOOK
 from a64_state import DATA_VA, SYSTEM_REGISTERS
 from a64_words import MAX_INSNS, NOP, START
 
-from saecore._defs import ESR_CM, ESR_IL, ESR_WNR, Ec
+from saecore._defs import ESR_CM, ESR_IL, ESR_WNR, PSTATE_IL, PSTATE_PAN, Ec
 
 EC_SVE = 0x19  # no class of this processor's
+ERET = 0xD69F03E0
 
 
 class Rule(NamedTuple):
@@ -91,6 +92,17 @@ def _scalable(case, bench, pristine):
         and exception_class(theirs) == EC_SVE
         and ours["state"].tobytes() == theirs["state"].tobytes()
     )
+
+
+def _illegal_state(case, bench, pristine):
+    """Behind an ERET that sets IL, whose PAN differs as well if it is an illegal one."""
+    ours, theirs = case.ours["state"].copy(), case.theirs["state"].copy()
+    illegal = exception_class(case.ours) == Ec.ILLEGAL and int(theirs["pstate"]) & PSTATE_IL
+    ours["pc"] = theirs["pc"]
+    ours["pstate"] = int(ours["pstate"]) & ~PSTATE_PAN | int(theirs["pstate"]) & PSTATE_PAN
+    written = [list(SYSTEM_REGISTERS).index(name) for name in EXCEPTION]
+    ours["system"][written] = theirs["system"][written] = 0
+    return illegal and ERET in case.words and ours.tobytes() == theirs.tobytes()
 
 
 def _ordered_unaligned(case, bench, pristine):
@@ -304,6 +316,14 @@ RULES = [
         "UNDEFINED: this processor has no SVE",
         "ID_AA64PFR0_EL1.SVE",
         _scalable,
+    ),
+    Rule(
+        "illegal-state-executed",
+        "what follows a return that sets PSTATE.IL is executed, and such a return leaves PAN",
+        "an exception from illegal state; PAN is SPSR_EL1's whether or not the return is legal",
+        "D1.8.3 Illegal Execution state, AArch64.CheckIllegalState, SetPSTATEFromPSR",
+        _illegal_state,
+        shrunk=True,
     ),
     Rule(
         "ordered-unaligned",
