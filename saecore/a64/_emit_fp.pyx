@@ -12,6 +12,7 @@ from saecore._pe cimport op_fn, op_t, pe_t
 from saecore.a64._codes cimport OP_umov, OP_vscalar, OP_vscalar_x, OP_vset
 from saecore.a64._emit cimport EMIT_NEXT, bits, builder_t, emit, source, target
 from saecore.a64._emit_call cimport emit_call, emit_fp_check
+from saecore.a64._emit_simd cimport emit_element_of
 
 
 cdef extern from "sae_fp_ops.h" nogil:
@@ -38,21 +39,18 @@ cdef void emit_move(builder_t *b, uint32_t insn) noexcept nogil:
     """FMOV of halves."""
     cdef op_t *op
     cdef uint32_t rd = bits(insn, 4, 0)
+    cdef uint32_t rn = bits(insn, 9, 5)
     emit_fp_check(b)
     if bits(insn, 12, 12):
         op = emit(b, OP_vset)
         op.imm = expand_half(bits(insn, 20, 13))
     elif bits(insn, 14, 14):
-        op = emit(b, OP_vscalar)
-        op.ra = HALF
-        op.rm = 0
+        op = emit_element_of(b, OP_vscalar, HALF, 0)
     elif bits(insn, 16, 16):
         op = emit(b, OP_vscalar_x)
         op.imm = 0xFFFF
     else:
-        op = emit(b, OP_umov)
-        op.ra = HALF
-        op.rm = 0
+        op = emit_element_of(b, OP_umov, HALF, 0)
         rd = target(rd)
     op.rd = <uint8_t>rd
     op.rn = <uint8_t>bits(insn, 9, 5)

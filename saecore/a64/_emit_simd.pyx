@@ -150,12 +150,19 @@ cdef void emit_lane(builder_t *b, uint32_t insn) noexcept nogil:
 
 # --- moves ----------------------------------------------------------------------------------
 
+cdef inline op_t *emit_numbered(builder_t *b, int code, int log2, uint8_t index) noexcept nogil:
+    """An operation that finds an element by its number."""
+    cdef op_t *op = emit(b, code)
+    op.ra = <uint8_t>log2
+    op.rm = index
+    return op
+
+
 cdef void emit_element(builder_t *b, uint32_t insn) noexcept nogil:
     """DUP, INS, UMOV, SMOV."""
     cdef uint32_t imm5 = bits(insn, 20, 16)
     cdef uint32_t imm4 = bits(insn, 14, 11)
     cdef uint32_t rd = bits(insn, 4, 0)
-    cdef uint32_t rn = bits(insn, 9, 5)
     cdef int log2 = BYTE
     cdef uint8_t index
     cdef op_t *op
@@ -163,30 +170,27 @@ cdef void emit_element(builder_t *b, uint32_t insn) noexcept nogil:
         log2 += 1
     index = <uint8_t>(imm5 >> (log2 + 1))
     if bits(insn, 29, 29):
-        op = emit(b, OP_vins)
+        op = emit_numbered(b, OP_vins, log2, <uint8_t>(imm4 >> log2))
         op.imm = index
-        index = <uint8_t>(imm4 >> log2)
     elif bits(insn, 28, 28):
-        op = emit(b, OP_vscalar)
+        op = emit_element_of(b, OP_vscalar, log2, index)
     elif imm4 == 0b0000:
-        op = emit(b, OP_vdup)
+        op = emit_numbered(b, OP_vdup, log2, index)
         op.imm = upper(insn)
     elif imm4 == 0b0001:
-        op = emit(b, OP_vdup_x)
+        op = emit_numbered(b, OP_vdup_x, log2, index)
         op.imm = upper(insn)
     elif imm4 == 0b0011:
-        op = emit(b, OP_vins_x)
+        op = emit_numbered(b, OP_vins_x, log2, index)
     elif imm4 == 0b0101:
-        op = emit(b, OP_smov)
+        op = emit_numbered(b, OP_smov, log2, index)
         op.imm = upper(insn) | <uint32_t>0xFFFFFFFF
         rd = target(rd)
     else:
-        op = emit(b, OP_umov)
+        op = emit_element_of(b, OP_umov, log2, index)
         rd = target(rd)
     op.rd = <uint8_t>rd
-    op.rn = <uint8_t>rn
-    op.rm = index
-    op.ra = <uint8_t>log2
+    op.rn = <uint8_t>bits(insn, 9, 5)
 
 
 cdef inline uint64_t expand_float(uint32_t imm8, bint double) noexcept nogil:
@@ -211,18 +215,12 @@ cdef void emit_fmov(builder_t *b, uint32_t insn) noexcept nogil:
         op.rd = <uint8_t>rd
         return
     if bits(insn, 14, 10) == 0b10000:
-        op = emit(b, OP_vscalar)
-        op.ra = DOUBLE if double else WORD
-        op.rm = 0
+        op = emit_element_of(b, OP_vscalar, DOUBLE if double else WORD, 0)
     elif not bits(insn, 16, 16):
-        op = emit(b, OP_umov)
-        op.ra = DOUBLE if bits(insn, 31, 31) else WORD
-        op.rm = lane
+        op = emit_element_of(b, OP_umov, DOUBLE if bits(insn, 31, 31) else WORD, lane)
         rd = target(rd)
     elif lane:
-        op = emit(b, OP_vins_x)
-        op.ra = DOUBLE
-        op.rm = 1
+        op = emit_numbered(b, OP_vins_x, DOUBLE, 1)
     else:
         op = emit(b, OP_vscalar_x)
         op.imm = (<uint64_t>0 - double) | <uint32_t>0xFFFFFFFF
@@ -279,7 +277,10 @@ cdef void emit_bitwise(builder_t *b, uint32_t insn) noexcept nogil:
     op.rd = <uint8_t>bits(insn, 4, 0)
     op.rn = <uint8_t>bits(insn, 9, 5)
     op.rm = <uint8_t>bits(insn, 20, 16)
-    op.imm = upper(insn)
+    if not upper(insn):
+        op = emit(b, OP_vand_imm)
+        op.rd = <uint8_t>bits(insn, 4, 0)
+        op.imm = ~<uint64_t>0
 
 
 cdef int emit_simd(builder_t *b, uint32_t insn, int enc) noexcept nogil:

@@ -5,7 +5,7 @@ Which function does an instruction, and what it takes, says `include/sae_vector_
 Source: Arm ARM (DDI 0487), C4.1 and C7.2.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from saecore._pe cimport op_fn, op_t
 from saecore.a64._codes cimport ENC_shadd_vector
@@ -35,6 +35,7 @@ cdef extern from "sae_vector_table.h" nogil:
         uint8_t number
 
     const sae_vector_t sae_vectors[]
+    uint16_t sae_v_operation(op_fn *fn, unsigned int log2)
 
 
 cdef enum:
@@ -61,7 +62,7 @@ cdef inline int result_size(int result, int size, bint q, bint scalar) noexcept 
         return size + 1
     if scalar or result == RESULT_ONE:
         return size
-    return QUAD if q and result == RESULT_SAME else DOUBLE
+    return QUAD if q else DOUBLE
 
 
 cdef inline uint32_t index_of(uint32_t insn, int size) noexcept nogil:
@@ -108,8 +109,9 @@ cdef int emit_vector(builder_t *b, uint32_t insn, int enc) noexcept nogil:
     op.rn = <uint8_t>bits(insn, 9, 5)
     op.rm = <uint8_t>rm
     op.ra = <uint8_t>result_size(what.result, size, q, scalar)
+    op.code = sae_v_operation(what.by_size[size], op.ra)
     # Single elements are in lower halves.
     if scalar and what.result < RESULT_ONE:
         q = False
-    op.imm = <uint64_t>number << 1 | q
+    op.imm = <uint64_t>number << 32 | q
     return EMIT_NEXT

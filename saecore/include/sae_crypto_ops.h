@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include "sae_a64.h"
 #include "sae_pe.h"
+#include "sae_vector.h"
 
 #define CRYPTO(name) static void crypto_##name(pe_t *pe, const op_t *op)
 #define VD pe->v[op->rd]
@@ -30,15 +31,15 @@ static inline words_t words_of(const vreg_t *v)
     return x;
 }
 
+/* Stored as a whole, as what reads it whole would wait for parts. */
 static inline void put_words(vreg_t *v, words_t x)
 {
-    for (int i = 0; i < 4; i++)
-        v->s[LANE(i, 32)] = x.w[i];
+    sae_put(v, (sae_pair_t){ x.w[0] | (uint64_t)x.w[1] << 32, x.w[2] | (uint64_t)x.w[3] << 32 });
 }
 
 /* `by` is 1 to one less than the width. */
-static inline uint32_t rol32(uint32_t x, unsigned by) { return x << by | x >> (32 - by); }
-static inline uint32_t ror32(uint32_t x, unsigned by) { return x >> by | x << (32 - by); }
+#define rol32(x, by) ((x) << (by) | (x) >> (32 - (by)))
+#define ror32(x, by) ((x) >> (by) | (x) << (32 - (by)))
 static inline uint64_t ror64(uint64_t x, unsigned by) { return x >> by | x << (64 - by); }
 
 static inline uint32_t choose(uint32_t x, uint32_t y, uint32_t z) { return ((y ^ z) & x) ^ z; }
@@ -219,16 +220,18 @@ static inline sha256_t sha256_rounds(words_t x, words_t y, words_t w)
     uint32_t a = x.w[0], b = x.w[1], c = x.w[2], d = x.w[3];
     uint32_t e = y.w[0], f = y.w[1], g = y.w[2], h = y.w[3];
     for (int i = 0; i < 4; i++) {
-        uint32_t one = h + w.w[i] + choose(e, f, g) + (ror32(e, 6) ^ ror32(e, 11) ^ ror32(e, 25));
+        /* What the next round waits for, is added last. */
+        uint32_t early = h + w.w[i] + choose(e, f, g);
+        uint32_t late = ror32(e, 6) ^ ror32(e, 11) ^ ror32(e, 25);
         uint32_t two = majority(a, b, c) + (ror32(a, 2) ^ ror32(a, 13) ^ ror32(a, 22));
         h = g;
         g = f;
         f = e;
-        e = d + one;
+        e = d + early + late;
         d = c;
         c = b;
         b = a;
-        a = one + two;
+        a = two + early + late;
     }
     return (sha256_t){{{a, b, c, d}}, {{e, f, g, h}}};
 }
@@ -243,7 +246,7 @@ CRYPTO(sha256h2)
 }
 /* SHA256H D, N, M and behind it SHA256H2 N, A, M, whose A mostly is what D was: then the rounds
  * are the same, and done once. */
-CRYPTO(sha256h_sha256h2)
+SAE_CLONES("bmi2") CRYPTO(sha256h_sha256h2)   /* which rotate without a copy */
 {
     words_t w = words_of(&VM), y = words_of(&VN);
     sha256_t both = sha256_rounds(words_of(&VD), y, w);
@@ -252,23 +255,30 @@ CRYPTO(sha256h_sha256h2)
     put_words(&VD, both.x);
     put_words(&VN, both.y);
 }
+/* Four words at once, and the words of two registers from the second on. */
+typedef uint32_t four_t __attribute__((vector_size(16)));
+static inline four_t behind_first(sae_pair_t x, sae_pair_t y)
+{
+    return (four_t)(x >> 32 | SAE_PAIR_OF(x, y, 1, 2) << 32);
+}
 CRYPTO(sha256su0)
 {
-    words_t x = words_of(&VD), y = words_of(&VN);
-    uint32_t next[4] = {x.w[1], x.w[2], x.w[3], y.w[0]};
-    for (int i = 0; i < 4; i++)
-        x.w[i] += ror32(next[i], 7) ^ ror32(next[i], 18) ^ next[i] >> 3;
-    put_words(&VD, x);
+    four_t next = behind_first(sae_get(&VD), sae_get(&VN));
+    four_t sum = (four_t)sae_get(&VD) + (ror32(next, 7) ^ ror32(next, 18) ^ next >> 3);
+    sae_put(&VD, (sae_pair_t)sum);
 }
-CRYPTO(sha256su1)
+static inline four_t sha256_sigma(sae_pair_t words)
 {
-    words_t x = words_of(&VD), n = words_of(&VN), m = words_of(&VM);
-    uint32_t last[4] = {n.w[1], n.w[2], n.w[3], m.w[0]};
-    for (int i = 0; i < 4; i++) {
-        uint32_t from = i < 2 ? m.w[i + 2] : x.w[i - 2];
-        x.w[i] += last[i] + (ror32(from, 17) ^ ror32(from, 19) ^ from >> 10);
-    }
-    put_words(&VD, x);
+    four_t x = (four_t)words;
+    return ror32(x, 17) ^ ror32(x, 19) ^ x >> 10;
+}
+CRYPTO(sha256su1)   /* the upper half of the sum takes the lower one */
+{
+    const sae_pair_t m = sae_get(&VM), zero = { 0, 0 };
+    four_t sum = (four_t)sae_get(&VD) + behind_first(sae_get(&VN), m);
+    sum += sha256_sigma(SAE_PAIR_OF(m, zero, 1, 2));
+    sum += sha256_sigma(SAE_PAIR_OF(zero, (sae_pair_t)sum, 0, 2));
+    sae_put(&VD, (sae_pair_t)sum);
 }
 
 /* --- SHA-512 ------------------------------------------------------------------------------ */

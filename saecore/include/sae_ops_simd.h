@@ -65,17 +65,35 @@ OP(fp_check)    /* before the first of these in a block */
     READ_Q(va, value);                                                                         \
     pe->v[op->rd] = value;
 #define VSTORE_Q(va, bytes) WRITE_Q(va, pe->v[op->rd]);
+/* Two of them are mostly in one page. */
 #define VLOAD_PAIR_Q(va, bytes)                                                                \
     uint64_t at = (va);                                                                        \
+    const page_t *page = PAGE_OF(pe->tlb, at);                                                 \
     vreg_t first, second;                                                                      \
-    READ_Q(at, first);                                                                         \
-    READ_Q(at + bytes, second);                                                                \
-    pe->v[op->rd] = first;                                                                     \
-    pe->v[op->rm] = second;
+    if (SAE_LIKELY(page->read == PAGE_TAG(at + 2 * bytes - 1))) {                              \
+        const uint8_t *host = (const uint8_t *)(uintptr_t)(at + page->delta);                  \
+        memcpy(&first, host, 16);                                                              \
+        memcpy(&second, host + 16, 16);                                                        \
+        pe->v[op->rd] = sae_q(first);                                                          \
+        pe->v[op->rm] = sae_q(second);                                                         \
+    } else {                                                                                   \
+        READ_Q(at, first);                                                                     \
+        READ_Q(at + bytes, second);                                                            \
+        pe->v[op->rd] = first;                                                                 \
+        pe->v[op->rm] = second;                                                                \
+    }
 #define VSTORE_PAIR_Q(va, bytes)                                                               \
     uint64_t at = (va);                                                                        \
-    WRITE_Q(at, pe->v[op->rd]);                                                                \
-    WRITE_Q(at + bytes, pe->v[op->rm]);
+    const page_t *page = PAGE_OF(pe->tlb, at);                                                 \
+    if (SAE_LIKELY(page->write == PAGE_TAG(at + 2 * bytes - 1))) {                             \
+        uint8_t *host = (uint8_t *)(uintptr_t)(at + page->delta);                              \
+        const vreg_t first = sae_q(pe->v[op->rd]), second = sae_q(pe->v[op->rm]);              \
+        memcpy(host, &first, 16);                                                              \
+        memcpy(host + 16, &second, 16);                                                        \
+    } else {                                                                                   \
+        WRITE_Q(at, pe->v[op->rd]);                                                            \
+        WRITE_Q(at + bytes, pe->v[op->rm]);                                                    \
+    }
 
 FORMS(vst8, VSTORE, 8)
 FORMS(vld8, VLOAD, 8)
@@ -222,13 +240,12 @@ OP(vand_imm)
     sae_put(PAIR_D, sae_get(PAIR_D) & (sae_pair_t){ IMM, IMM & op->imm2 });
     NEXT;
 
-/* imm is what stays of the upper half. */
 #define BITWISE(name, result)                                                                  \
     OP(v##name) {                                                                              \
         sae_pair_t n = sae_get(&pe->v[op->rn]), m = sae_get(&pe->v[op->rm]);                   \
         sae_pair_t d = sae_get(PAIR_D);                                                        \
         (void)d;                                                                               \
-        sae_put(PAIR_D, (result) & (sae_pair_t){ UINT64_MAX, IMM });                           \
+        sae_put(PAIR_D, result);                                                               \
     }                                                                                          \
     NEXT;
 
@@ -254,9 +271,13 @@ OP(vdup_x) {
     sae_put(PAIR_D, (sae_pair_t){ value, value & IMM });
 }
 NEXT;
-OP(vscalar)     /* the element alone */
-    VD[0] = sae_element(VN, op->ra, op->rm);
-    VD[1] = 0;
+/* An element in its place: the half rm, up to bit ra of it; imm is a mask. */
+#define ELEMENT_N (VN[op->rm] >> op->ra & IMM)
+OP(vscalar)     /* alone */
+    sae_put(PAIR_D, (sae_pair_t){ ELEMENT_N, 0 });
+    NEXT;
+OP(umov)
+    XD = ELEMENT_N;
     NEXT;
 OP(vscalar_x)   /* imm says how much of the register */
     VD[0] = XN & IMM;
@@ -267,9 +288,6 @@ OP(vins)        /* to the element imm */
     NEXT;
 OP(vins_x)      /* to the element rm */
     sae_set_element(VD, op->ra, op->rm, XN);
-    NEXT;
-OP(umov)
-    XD = sae_element(VN, op->ra, op->rm);
     NEXT;
 OP(smov) {      /* imm is what stays of the result */
     unsigned spare = 64 - (8u << op->ra);

@@ -136,6 +136,7 @@ static inline int sae_sp_checked(const pe_t *pe)
 
 #include "sae_arith.h"
 #include "sae_vector.h"
+#include "sae_vector_ops.h"
 
 /* --- the loop --------------------------------------------------------------------------- */
 
@@ -165,6 +166,14 @@ static const void *const *sae_run(pe_t *pe, const op_t *op)
 OP(call)
     op->fn(pe, op);
     NEXT;
+/* Copies of such functions, for results of so many bytes. */
+#define INLINED(name, log2)                                                                    \
+    OP(v_##name)                                                                               \
+    if (op->ra != (log2))                                                                      \
+        __builtin_unreachable();                                                               \
+    sae_v_##name(pe, op);                                                                      \
+    NEXT;
+SAE_EACH_INLINED(INLINED)
 OP(go)  /* the end of a block that goes to op->imm, which is not linked yet */
     pe->pc = op->imm;
     pe->from = (op_t *)op;

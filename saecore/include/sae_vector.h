@@ -30,6 +30,15 @@ static inline uint64_t sae_replicate(uint64_t value, unsigned log2)
     return (value & sae_element_mask(log2)) * ones[log2];
 }
 
+/* In front of what newer instructions of the host do much faster: it is made with them and without,
+ * and the C library takes the right one. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)           \
+    && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define SAE_CLONES(isa) __attribute__((target_clones(isa, "default")))
+#else
+#define SAE_CLONES(isa)
+#endif
+
 /* Both halves as one value. What is read as 16 bytes has to be stored as 16 bytes: a function that
  * reads a register behind two stores of half of it waits until they have left the processor. */
 typedef uint64_t sae_pair_t __attribute__((vector_size(16)));
@@ -40,6 +49,13 @@ static inline sae_pair_t sae_get(const vreg_t *from)
     memcpy(&value, from, 16);
     return value;
 }
+
+/* Two of the four words of x and y. */
+#if defined(__clang__)
+#define SAE_PAIR_OF(x, y, first, second) __builtin_shufflevector(x, y, first, second)
+#else
+#define SAE_PAIR_OF(x, y, first, second) __builtin_shuffle(x, y, (sae_pair_t){ first, second })
+#endif
 
 static inline void sae_put(vreg_t *to, sae_pair_t value)
 {

@@ -1,20 +1,23 @@
 /* How integer operations of vectors are written: what one element of the result is, once for each
- * operation, in a loop over the elements that the compiler vectorises.
+ * operation, of all elements at once or in a loop over them that the compiler vectorises.
  *
  * Every operation is a function (op_fn) that finds in `op`
  *   rd, rn, rm  registers;
  *   ra          how much of the result counts, as the logarithm of its bytes: the rest is zero;
- *   imm         bit 0: Q, which in long and narrow forms says which half of a register; above it
- *               the number of bits to shift by, or of an element.
+ *   imm         bit 0: Q, which in long and narrow forms says which half of a register; the upper
+ *               half: the number of bits to shift by, or of an element.
  *
  * What an element is, is said by a statement. It sees
  *   a, b        the elements of Rn and Rm, of the type T;
  *   d           what was in Rd, of the type U;
- *   k           the number in `imm`;
+ *   k           the number in `imm`, and `last`, the one before it;
  *   x           the result, of the type U, which it sets;
  *   q           which it sets to 1 if the result is saturated;
  *   T, U, BITS  the type of the elements, the same unsigned, and its bits;
- *   W           a type of twice the bits. */
+ *   W           a type of twice the bits.
+ * In shapes with _V all of these are whole vectors (GNU C's), for a statement that C allows of
+ * them; there is no q and no W. They do not depend on the compiler to find out that a loop is a
+ * vector's, and elements of less than 32 bits are no ints as soon as they are shifted. */
 #ifndef SAE_VECTOR_LANES_H
 #define SAE_VECTOR_LANES_H
 #include <string.h>
@@ -44,16 +47,14 @@ typedef unsigned __int128 uint128_t;
 #define DOUBLE_32 64
 #define DOUBLE_64 128
 #define DOUBLE(bits) DOUBLE_##bits
-#define LOG2_8 0
-#define LOG2_16 1
-#define LOG2_32 2
-#define LOG2_64 3
 
 #define RD pe->v[op->rd]
 #define RN pe->v[op->rn]
 #define RM pe->v[op->rm]
+#define ALL_N sae_get(&RN)
+#define ALL_M sae_get(&RM)
 #define IS_Q(op) ((unsigned)((op)->imm & 1))
-#define NUMBER(op) ((unsigned)((op)->imm >> 1))
+#define NUMBER(op) ((unsigned)((op)->imm >> 32))
 
 /* In front of short loops: what is unrolled before it is vectorised may not be. */
 #if defined(__GNUC__) && !defined(__clang__)
@@ -69,27 +70,55 @@ typedef unsigned __int128 uint128_t;
 #define EACH_OF(bits) EACH_##bits
 #define EACH_LANE(bits) EACH_OF(bits)
 
-/* --- halves of elements ----------------------------------------------------------------- */
+/* --- elements made half as wide, and twice ------------------------------------------------ */
 
-/* Of all elements of two registers. */
-#define SAE_V_HALVES(bits)                                                                     \
-    static inline vreg_t sae_v_halves_##bits(const vreg_t *two, int upper)                     \
-    {                                                                                          \
-        TYPE(u, DOUBLE(bits)) wide[128 / bits];                                                \
-        vreg_t r;                                                                              \
-        memcpy(wide, two, sizeof(wide));                                                       \
-        EACH for (unsigned i = 0; i < 128 / bits; i++)                                         \
-            r.LANES(u, bits)[LANE(i, bits)] =                                                  \
-                (TYPE(u, bits))(wide[LANE(i, DOUBLE(bits))] >> (upper ? bits : 0));            \
-        return r;                                                                              \
-    }
-SAE_V_HALVES(8)
-SAE_V_HALVES(16)
-SAE_V_HALVES(32)
-static inline vreg_t sae_v_halves_64(const vreg_t *two, int upper)
+/* The words of a register so that the elements of both are in one order, up or down. */
+static inline sae_pair_t sae_v_in_order(sae_pair_t v)
 {
-    return (vreg_t){ { two[0].d[upper], two[1].d[upper] } };
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return (sae_pair_t){ v[1], v[0] };
+#else
+    return v;
+#endif
 }
+
+/* The lower halves of elements. */
+#define SAE_V_HALF(bits)                                                                       \
+    typedef TYPE(u, DOUBLE(bits)) sae_v_wide_##bits __attribute__((vector_size(16)));          \
+    typedef TYPE(u, bits) sae_v_half_##bits __attribute__((vector_size(8)));                   \
+    static inline uint64_t sae_v_narrow_##bits(sae_pair_t from)                                \
+    {                                                                                          \
+        const sae_v_wide_##bits wide = (sae_v_wide_##bits)sae_v_in_order(from);                \
+        const sae_v_half_##bits half = __builtin_convertvector(wide, sae_v_half_##bits);       \
+        uint64_t word;                                                                         \
+        memcpy(&word, &half, 8);                                                               \
+        return word;                                                                           \
+    }                                                                                          \
+    static inline uint64_t sae_v_upper_##bits(sae_pair_t from)                                 \
+    {                                                                                          \
+        return sae_v_narrow_##bits((sae_pair_t)((sae_v_wide_##bits)from >> bits));             \
+    }
+SAE_V_HALF(8)
+SAE_V_HALF(16)
+SAE_V_HALF(32)
+static inline uint64_t sae_v_narrow_64(sae_pair_t from) { return from[0]; }
+static inline uint64_t sae_v_upper_64(sae_pair_t from) { return from[1]; }
+
+/* Elements of a word. */
+#define SAE_V_WIDEN(sign, bits)                                                                \
+    static inline sae_pair_t sae_v_widen_##sign##bits(uint64_t word)                           \
+    {                                                                                          \
+        typedef TYPE(sign, DOUBLE(bits)) wide_t __attribute__((vector_size(16)));              \
+        TYPE(sign, bits) half __attribute__((vector_size(8)));                                 \
+        memcpy(&half, &word, 8);                                                               \
+        return sae_v_in_order((sae_pair_t)__builtin_convertvector(half, wide_t));              \
+    }
+SAE_V_WIDEN(s, 8)
+SAE_V_WIDEN(s, 16)
+SAE_V_WIDEN(s, 32)
+SAE_V_WIDEN(u, 8)
+SAE_V_WIDEN(u, 16)
+SAE_V_WIDEN(u, 32)
 
 /* --- results ---------------------------------------------------------------------------- */
 
@@ -99,47 +128,41 @@ static const vreg_t sae_v_counts[] = {
     { { UINT64_MAX, UINT64_MAX } },
 };
 
-static inline void sae_v_put(pe_t *pe, const op_t *op, const vreg_t *r, const vreg_t *q)
+static inline void sae_v_put(pe_t *pe, const op_t *op, sae_pair_t r, sae_pair_t q)
 {
-    const vreg_t *counts = &sae_v_counts[op->ra];
-    vreg_t counted;
     (void)q;
-    for (int i = 0; i < 4; i++)
-        counted.s[i] = r->s[i] & counts->s[i];
-    RD = counted;
+    sae_put(&RD, r & sae_get(&sae_v_counts[op->ra]));
 }
 
 /* `q` is not zero where elements are saturated. */
-static inline void sae_v_put_q(pe_t *pe, const op_t *op, const vreg_t *r, const vreg_t *q)
+static inline void sae_v_put_q(pe_t *pe, const op_t *op, sae_pair_t r, sae_pair_t q)
 {
-    const vreg_t *counts = &sae_v_counts[op->ra];
-    if ((q->d[0] & counts->d[0]) | (q->d[1] & counts->d[1]))
+    q &= sae_get(&sae_v_counts[op->ra]);
+    if (q[0] | q[1])
         pe->fpsr |= FPSR_QC;
     sae_v_put(pe, op, r, q);
 }
 
-/* The lower halves of elements, for the lower half of a register, or for its upper one, which
- * leaves the other alone. Made twice, so that all are a vector's. */
+/* The lower halves of elements, for the lower half of a register; or, if all of its 16 bytes count,
+ * for its upper one, which leaves the other alone. */
+static inline void sae_v_put_half(pe_t *pe, const op_t *op, uint64_t half)
+{
+    half &= sae_v_counts[op->ra].d[0];
+    sae_put(&RD, op->ra == 4 ? (sae_pair_t){ RD.d[0], half } : (sae_pair_t){ half, 0 });
+}
 #define SAE_V_NARROW(bits)                                                                     \
-    static inline uint64_t sae_v_narrow_##bits(const vreg_t *wide)                             \
+    static inline void sae_v_put_narrow_##bits(pe_t *pe, const op_t *op, sae_pair_t r,         \
+                                               sae_pair_t q)                                   \
     {                                                                                          \
-        const vreg_t twice[2] = { *wide, *wide };                                              \
-        return sae_v_halves_##bits(twice, 0).d[0];                                             \
-    }                                                                                          \
-    static inline void sae_v_put_narrow_##bits(pe_t *pe, const op_t *op, const vreg_t *r,      \
-                                               const vreg_t *q)                                \
-    {                                                                                          \
-        const uint64_t half = sae_v_narrow_##bits(r) & sae_v_counts[op->ra].d[0];              \
-        const vreg_t upper = { { RD.d[0], half } }, lower = { { half, 0 } };                   \
         (void)q;                                                                               \
-        RD = IS_Q(op) ? upper : lower;                                                         \
+        sae_v_put_half(pe, op, sae_v_narrow_##bits(r));                                        \
     }                                                                                          \
-    static inline void sae_v_put_narrow_q_##bits(pe_t *pe, const op_t *op, const vreg_t *r,    \
-                                                 const vreg_t *q)                              \
+    static inline void sae_v_put_narrow_q_##bits(pe_t *pe, const op_t *op, sae_pair_t r,       \
+                                                 sae_pair_t q)                                 \
     {                                                                                          \
         if (sae_v_narrow_##bits(q) & sae_v_counts[op->ra].d[0])                                \
             pe->fpsr |= FPSR_QC;                                                               \
-        sae_v_put_narrow_##bits(pe, op, r, q);                                                 \
+        sae_v_put_half(pe, op, sae_v_narrow_##bits(r));                                        \
     }
 SAE_V_NARROW(8)
 SAE_V_NARROW(16)
@@ -147,39 +170,24 @@ SAE_V_NARROW(32)
 
 /* --- operands --------------------------------------------------------------------------- */
 
-/* Elements of a word, each made twice as wide: as many again, so that all are a vector's. */
-#define SAE_V_WIDEN(sign, bits)                                                                \
-    static inline vreg_t sae_v_widen_##sign##bits(uint64_t word)                               \
-    {                                                                                          \
-        const vreg_t half = { { word, word } };                                                \
-        TYPE(sign, DOUBLE(bits)) wide[128 / bits];                                             \
-        vreg_t r;                                                                              \
-        EACH for (unsigned i = 0; i < 128 / bits; i++)                                         \
-            wide[i] = half.LANES(sign, bits)[LANE(LANE(i, DOUBLE(bits)), bits)];               \
-        memcpy(&r, wide, sizeof(r));                                                           \
-        return r;                                                                              \
-    }
-SAE_V_WIDEN(s, 8)
-SAE_V_WIDEN(s, 16)
-SAE_V_WIDEN(s, 32)
-SAE_V_WIDEN(u, 8)
-SAE_V_WIDEN(u, 16)
-SAE_V_WIDEN(u, 32)
-
 /* One element of Rm, everywhere. */
-static inline vreg_t sae_v_element(const pe_t *pe, const op_t *op, unsigned log2)
-{
-    uint64_t word = sae_replicate(sae_element(RM.d, log2, NUMBER(op)), log2);
-    return (vreg_t){ { word, word } };
-}
+#define SAE_V_ELEMENT(bits)                                                                    \
+    static inline sae_pair_t sae_v_element_##bits(const pe_t *pe, const op_t *op)              \
+    {                                                                                          \
+        TYPE(u, bits) all __attribute__((vector_size(16))) = { 0 };                            \
+        return (sae_pair_t)(all + RM.LANES(u, bits)[LANE(NUMBER(op), bits)]);                  \
+    }
+SAE_V_ELEMENT(16)
+SAE_V_ELEMENT(32)
 
 /* Every other element of Rn and Rm, as if they were one register: those with an even number, or
  * those with an odd one. */
 #define SAE_V_EVERY_OTHER(bits)                                                                \
-    static inline vreg_t sae_v_every_other_##bits(const pe_t *pe, const op_t *op, int odd)     \
+    static inline sae_pair_t sae_v_every_other_##bits(const pe_t *pe, const op_t *op, int odd) \
     {                                                                                          \
-        const vreg_t both[2] = { IS_Q(op) ? RN : (vreg_t){ { RN.d[0], RM.d[0] } }, RM };       \
-        return sae_v_halves_##bits(both, odd);                                                 \
+        const sae_pair_t first = { RN.d[0], IS_Q(op) ? RN.d[1] : RM.d[0] }, second = ALL_M;    \
+        return odd ? (sae_pair_t){ sae_v_upper_##bits(first), sae_v_upper_##bits(second) }     \
+                   : (sae_pair_t){ sae_v_narrow_##bits(first), sae_v_narrow_##bits(second) };  \
     }
 SAE_V_EVERY_OTHER(8)
 SAE_V_EVERY_OTHER(16)
@@ -197,72 +205,95 @@ SAE_V_EVERY_OTHER(64)
         typedef TYPE(u, lane) U;                                                               \
         typedef TYPE(sign, DOUBLE(lane)) W;                                                    \
         enum { BITS = lane };                                                                  \
-        const unsigned k = NUMBER(op);                                                         \
-        const vreg_t n = N, m = M, old = RD;                                                   \
-        vreg_t r, saturated;                                                                   \
+        const unsigned k = NUMBER(op), last = k - 1;                                           \
+        const vreg_t old = RD;                                                                 \
+        vreg_t n, m, r, saturated;                                                             \
+        sae_put(&n, N);                                                                        \
+        sae_put(&m, M);                                                                        \
         EACH_LANE(lane) for (unsigned i = 0; i < 128 / lane; i++) {                            \
             const T a = n.LANES(sign, lane)[i], b = m.LANES(sign, lane)[i];                    \
             const U d = old.LANES(u, lane)[i];                                                 \
             U x, q = 0;                                                                        \
-            (void)a, (void)b, (void)d, (void)k, (void)sizeof(W);                               \
+            (void)a, (void)b, (void)d, (void)last, (void)sizeof(W);                            \
             __VA_ARGS__;                                                                       \
             r.LANES(u, lane)[i] = x;                                                           \
             saturated.LANES(u, lane)[i] = q;                                                   \
         }                                                                                      \
-        PUT(pe, op, &r, &saturated);                                                           \
+        PUT(pe, op, sae_get(&r), sae_get(&saturated));                                         \
+    }
+
+/* The same, all at once. */
+#define SAE_V_V(name, bits, sign, lane, N, M, PUT, ...)                                        \
+    static void sae_v_##name##_##bits(pe_t *pe, const op_t *op)                                \
+    {                                                                                          \
+        typedef TYPE(sign, lane) T __attribute__((vector_size(16)));                           \
+        typedef TYPE(u, lane) U __attribute__((vector_size(16)));                              \
+        enum { BITS = lane };                                                                  \
+        const TYPE(u, lane) k = (TYPE(u, lane))NUMBER(op), last = (TYPE(u, lane))(k - 1);      \
+        const T a = (T)(N), b = (T)(M);                                                        \
+        const U d = (U)sae_get(&RD);                                                           \
+        U x;                                                                                   \
+        (void)a, (void)b, (void)d, (void)last, (void)BITS;                                     \
+        __VA_ARGS__;                                                                           \
+        PUT(pe, op, (sae_pair_t)x, (sae_pair_t){ 0, 0 });                                      \
     }
 
 /* Elements at the same place. Shapes with _Q are of operations that saturate. */
-#define MAP(name, sign, bits, ...) SAE_V(name, bits, sign, bits, RN, RM, sae_v_put, __VA_ARGS__)
+#define MAP_BY(V, name, sign, bits, ...)                                                       \
+    V(name, bits, sign, bits, ALL_N, ALL_M, sae_v_put, __VA_ARGS__)
+#define MAP(...) MAP_BY(SAE_V, __VA_ARGS__)
+#define MAP_V(...) MAP_BY(SAE_V_V, __VA_ARGS__)
 #define MAP_Q(name, sign, bits, ...)                                                           \
-    SAE_V(name, bits, sign, bits, RN, RM, sae_v_put_q, __VA_ARGS__)
+    SAE_V(name, bits, sign, bits, ALL_N, ALL_M, sae_v_put_q, __VA_ARGS__)
 /* A register and zero. */
-#define ZERO(name, sign, bits, ...)                                                            \
-    SAE_V(name##_zero, bits, sign, bits, RN, { { 0 } }, sae_v_put, __VA_ARGS__)
+#define ZERO_V(name, sign, bits, ...)                                                          \
+    SAE_V_V(name##_zero, bits, sign, bits, ALL_N, ((sae_pair_t){ 0, 0 }), sae_v_put, __VA_ARGS__)
 /* With the same element of Rm each. */
-#define ELEMENT(name, sign, bits, ...)                                                         \
-    SAE_V(name##_element, bits, sign, bits, RN, sae_v_element(pe, op, LOG2_##bits), sae_v_put, \
-          __VA_ARGS__)
-#define ELEMENT_Q(name, sign, bits, ...)                                                       \
-    SAE_V(name##_element, bits, sign, bits, RN, sae_v_element(pe, op, LOG2_##bits),            \
-          sae_v_put_q, __VA_ARGS__)
+#define ELEMENT_BY(V, PUT, name, sign, bits, ...)                                              \
+    V(name##_element, bits, sign, bits, ALL_N, sae_v_element_##bits(pe, op), PUT, __VA_ARGS__)
+#define ELEMENT(...) ELEMENT_BY(SAE_V, sae_v_put, __VA_ARGS__)
+#define ELEMENT_V(...) ELEMENT_BY(SAE_V_V, sae_v_put, __VA_ARGS__)
+#define ELEMENT_Q(...) ELEMENT_BY(SAE_V, sae_v_put_q, __VA_ARGS__)
 /* Neighbours in a register. */
-#define PAIRS(name, sign, bits, ...)                                                           \
-    SAE_V(name, bits, sign, bits, sae_v_every_other_##bits(pe, op, 0),                         \
-          sae_v_every_other_##bits(pe, op, 1), sae_v_put, __VA_ARGS__)
+#define PAIRS_BY(V, name, sign, bits, ...)                                                     \
+    V(name, bits, sign, bits, sae_v_every_other_##bits(pe, op, 0),                             \
+      sae_v_every_other_##bits(pe, op, 1), sae_v_put, __VA_ARGS__)
+#define PAIRS(...) PAIRS_BY(SAE_V, __VA_ARGS__)
+#define PAIRS_V(...) PAIRS_BY(SAE_V_V, __VA_ARGS__)
 /* A register of wide elements and half of another. */
-#define WIDE(name, sign, bits, ...)                                                            \
-    SAE_V(name, bits, sign, DOUBLE(bits), RN, sae_v_widen_##sign##bits(RM.d[IS_Q(op)]),        \
-          sae_v_put, __VA_ARGS__)
-/* Halves of both, to wide elements. */
-#define SAE_V_LONG(name, sign, bits, M, PUT, ...)                                              \
-    SAE_V(name, bits, sign, DOUBLE(bits), sae_v_widen_##sign##bits(RN.d[IS_Q(op)]),            \
-          sae_v_widen_##sign##bits(M), PUT, __VA_ARGS__)
-#define LONG(name, sign, bits, ...)                                                            \
-    SAE_V_LONG(name, sign, bits, RM.d[IS_Q(op)], sae_v_put, __VA_ARGS__)
-#define LONG_ELEMENT(name, sign, bits, ...)                                                    \
-    SAE_V_LONG(name##_element, sign, bits, sae_v_element(pe, op, LOG2_##bits).d[0], sae_v_put, \
-               __VA_ARGS__)
-#define LONG_Q(name, sign, bits, ...)                                                          \
-    SAE_V_LONG(name, sign, bits, RM.d[IS_Q(op)], sae_v_put_q, __VA_ARGS__)
+#define WIDE_V(name, sign, bits, ...)                                                          \
+    SAE_V_V(name, bits, sign, DOUBLE(bits), ALL_N, sae_v_widen_##sign##bits(RM.d[IS_Q(op)]),   \
+            sae_v_put, __VA_ARGS__)
+/* Halves of both, to wide elements; or of the first and one element. */
+#define LONG_BY(V, M, PUT, name, sign, bits, ...)                                              \
+    V(name, bits, sign, DOUBLE(bits), sae_v_widen_##sign##bits(RN.d[IS_Q(op)]),                \
+      sae_v_widen_##sign##bits(M), PUT, __VA_ARGS__)
+#define LONG(...) LONG_BY(SAE_V, RM.d[IS_Q(op)], sae_v_put, __VA_ARGS__)
+#define LONG_V(...) LONG_BY(SAE_V_V, RM.d[IS_Q(op)], sae_v_put, __VA_ARGS__)
+#define LONG_Q(...) LONG_BY(SAE_V, RM.d[IS_Q(op)], sae_v_put_q, __VA_ARGS__)
+#define LONG_ELEMENT_V(name, sign, bits, ...)                                                  \
+    LONG_BY(SAE_V_V, sae_v_element_##bits(pe, op)[0], sae_v_put, name##_element, sign, bits,   \
+            __VA_ARGS__)
 #define LONG_ELEMENT_Q(name, sign, bits, ...)                                                  \
-    SAE_V_LONG(name##_element, sign, bits, sae_v_element(pe, op, LOG2_##bits).d[0],            \
-               sae_v_put_q, __VA_ARGS__)
+    LONG_BY(SAE_V, sae_v_element_##bits(pe, op)[0], sae_v_put_q, name##_element, sign, bits,   \
+            __VA_ARGS__)
 /* Wide elements, of whose result the lower half counts. */
-#define NARROW(name, sign, bits, ...)                                                          \
-    SAE_V(name, bits, sign, DOUBLE(bits), RN, RM, sae_v_put_narrow_##bits, __VA_ARGS__)
+#define NARROW_BY(V, name, sign, bits, ...)                                                    \
+    V(name, bits, sign, DOUBLE(bits), ALL_N, ALL_M, sae_v_put_narrow_##bits, __VA_ARGS__)
+#define NARROW(...) NARROW_BY(SAE_V, __VA_ARGS__)
+#define NARROW_V(...) NARROW_BY(SAE_V_V, __VA_ARGS__)
 #define NARROW_Q(name, sign, bits, ...)                                                        \
-    SAE_V(name, bits, sign, DOUBLE(bits), RN, RM, sae_v_put_narrow_q_##bits, __VA_ARGS__)
+    SAE_V(name, bits, sign, DOUBLE(bits), ALL_N, ALL_M, sae_v_put_narrow_q_##bits, __VA_ARGS__)
 /* Wide elements, whose halves are a pair. */
 #define HALVES(name, sign, bits, ...)                                                          \
-    SAE_V(name, bits, sign, DOUBLE(bits), RN, RM, sae_v_put, __VA_ARGS__)
+    SAE_V(name, bits, sign, DOUBLE(bits), ALL_N, ALL_M, sae_v_put, __VA_ARGS__)
 /* Elements that are parts of wider ones, which are of `lane` bits. */
 #define PARTS(name, bits, lane, ...)                                                           \
-    SAE_V(name, bits, u, lane, RN, RM, sae_v_put, __VA_ARGS__)
+    SAE_V(name, bits, u, lane, ALL_N, ALL_M, sae_v_put, __VA_ARGS__)
 /* Elements of halves of both in turn, which are the halves of wide elements. */
-#define ZIP(name, half, PUT, bits)                                                             \
-    SAE_V(name, bits, u, DOUBLE(bits), sae_v_widen_u##bits(RN.d[half]),                        \
-          sae_v_widen_u##bits(RM.d[half]), PUT, x = a | b << BITS / 2)
+#define ZIP_V(name, half, PUT, bits)                                                           \
+    SAE_V_V(name, bits, u, DOUBLE(bits), sae_v_widen_u##bits(RN.d[half]),                      \
+            sae_v_widen_u##bits(RM.d[half]), PUT, x = a | b << BITS / 2)
 
 /* All elements of Rn, one after the other, into `acc`, which begins as `first`. */
 #define SAE_V_ACROSS(name, sign, bits, lane, first, ...)                                       \

@@ -9,7 +9,7 @@
 #define SIGN ((U)((U)1 << (BITS - 1)))
 /* The largest signed value, or the smallest. */
 #define LIMIT(negative) ((U)((U)~SIGN + (negative)))
-#define CONDITION(c) x = (c) ? ONES : 0
+#define CONDITION(c) x = (U)(c)    /* in shapes with _V */
 #define DISTANCE ((U)(a > b ? (U)a - (U)b : (U)b - (U)a))
 /* At least as wide as int is without a sign, where narrower types would get one. */
 #define PRODUCT (1u * (U)a * (U)b)
@@ -45,31 +45,32 @@
 
 /* --- three registers -------------------------------------------------------------------- */
 
-BHSD(MAP, add, u, x = a + b)
-BHSD(MAP, sub, u, x = a - b)
+BHSD(MAP_V, add, u, x = a + b)
+BHSD(MAP_V, sub, u, x = a - b)
 #define PRODUCTS(sizes, shape)                                                                 \
     sizes(shape, mul, u, x = PRODUCT)                                                          \
     sizes(shape, mla, u, x = d + PRODUCT)                                                      \
     sizes(shape, mls, u, x = d - PRODUCT)
-PRODUCTS(BHS, MAP)
-PRODUCTS(HS, ELEMENT)
+PRODUCTS(BHS, MAP_V)
+PRODUCTS(HS, ELEMENT_V)
 /* Half of a sum or a difference, without the bit it is too long. */
-SU(BHS, MAP, hadd, x = (a & b) + ((a ^ b) >> 1))
-SU(BHS, MAP, rhadd, x = (a | b) - ((a ^ b) >> 1))
-SU(BHS, MAP, hsub, x = ((a ^ b) >> 1) - (~a & b))
-SU(BHS, MAP, max, x = a > b ? a : b)
-SU(BHS, MAP, min, x = a < b ? a : b)
+SU(BHS, MAP_V, hadd, x = (U)((a & b) + ((a ^ b) >> 1)))
+SU(BHS, MAP_V, rhadd, x = (U)((a | b) - ((a ^ b) >> 1)))
+SU(BHS, MAP_V, hsub, x = (U)(((a ^ b) >> 1) - (~a & b)))
+#define CHOSEN(c, one, other) x = ((U)(one) & (U)(c)) | ((U)(other) & ~(U)(c))
+SU(BHS, MAP_V, max, CHOSEN(a > b, a, b))
+SU(BHS, MAP_V, min, CHOSEN(a < b, a, b))
 SU(BHS, MAP, abd, x = DISTANCE)
 SU(BHS, MAP, aba, x = d + DISTANCE)
-BHSD(MAP, cmgt, s, CONDITION(a > b))
-BHSD(MAP, cmge, s, CONDITION(a >= b))
-BHSD(MAP, cmhi, u, CONDITION(a > b))
-BHSD(MAP, cmhs, u, CONDITION(a >= b))
-BHSD(MAP, cmeq, u, CONDITION(a == b))
-BHSD(MAP, cmtst, u, CONDITION(a & b))
-BHSD(PAIRS, addp, u, x = a + b)
-SU(BHS, PAIRS, maxp, x = a > b ? a : b)
-SU(BHS, PAIRS, minp, x = a < b ? a : b)
+BHSD(MAP_V, cmgt, s, CONDITION(a > b))
+BHSD(MAP_V, cmge, s, CONDITION(a >= b))
+BHSD(MAP_V, cmhi, u, CONDITION(a > b))
+BHSD(MAP_V, cmhs, u, CONDITION(a >= b))
+BHSD(MAP_V, cmeq, u, CONDITION(a == b))
+BHSD(MAP_V, cmtst, u, CONDITION((a & b) != 0))
+BHSD(PAIRS_V, addp, u, x = a + b)
+SU(BHS, PAIRS_V, maxp, CHOSEN(a > b, a, b))
+SU(BHS, PAIRS_V, minp, CHOSEN(a < b, a, b))
 
 BHSD(MAP_Q, sqadd, s, SQ_ADD(x, a, b))
 BHSD(MAP_Q, sqsub, s, SQ_SUB(x, a, b))
@@ -137,18 +138,18 @@ static void sae_v_pmull_64(pe_t *pe, const op_t *op)
 
 /* --- long, wide and narrow -------------------------------------------------------------- */
 
-SU(BHS, LONG, addl, x = a + b)
-SU(BHS, LONG, subl, x = a - b)
-SU(BHS, WIDE, addw, x = (U)a + (U)b)
-SU(BHS, WIDE, subw, x = (U)a - (U)b)
+SU(BHS, LONG_V, addl, x = (U)(a + b))
+SU(BHS, LONG_V, subl, x = (U)(a - b))
+SU(BHS, WIDE_V, addw, x = (U)a + (U)b)
+SU(BHS, WIDE_V, subw, x = (U)a - (U)b)
 SU(BHS, LONG, abdl, x = DISTANCE)
 SU(BHS, LONG, abal, x = d + DISTANCE)
 #define LONG_PRODUCTS(sizes, shape)                                                            \
     SU(sizes, shape, mull, x = PRODUCT)                                                        \
     SU(sizes, shape, mlal, x = d + PRODUCT)                                                    \
     SU(sizes, shape, mlsl, x = d - PRODUCT)
-LONG_PRODUCTS(BHS, LONG)
-LONG_PRODUCTS(HS, LONG_ELEMENT)
+LONG_PRODUCTS(BHS, LONG_V)
+LONG_PRODUCTS(HS, LONG_ELEMENT_V)
 #define LONG_DOUBLED_PRODUCTS(shape)                                                           \
     HS(shape, sqdmull, s, SQ_DOUBLED(doubled); x = doubled)                                    \
     HS(shape, sqdmlal, s, SQ_DOUBLED(doubled); SQ_ADD(x, d, doubled))                          \
@@ -158,15 +159,15 @@ LONG_DOUBLED_PRODUCTS(LONG_ELEMENT_Q)
 
 #define UPPER(value) x = (U)(value) >> BITS / 2
 #define HALF_ONE ((U)((U)1 << (BITS / 2 - 1)))
-BHS(NARROW, addhn, u, UPPER(a + b))
-BHS(NARROW, subhn, u, UPPER(a - b))
+BHS(NARROW_V, addhn, u, UPPER(a + b))
+BHS(NARROW_V, subhn, u, UPPER(a - b))
 BHS(NARROW, raddhn, u, UPPER(a + b + HALF_ONE))
 BHS(NARROW, rsubhn, u, UPPER(a - b + HALF_ONE))
 
 /* The bounds of elements of half the bits. */
 #define CLAMP_S(value) CLAMP(T, value, -(T)HALF_ONE, HALF_ONE - 1)
 #define CLAMP_U(value) CLAMP(T, value, 0, 2 * (T)HALF_ONE - 1)
-BHS(NARROW, xtn, u, x = a)
+BHS(NARROW_V, xtn, u, x = a)
 BHS(NARROW_Q, sqxtn, s, CLAMP_S(a))
 BHS(NARROW_Q, uqxtn, u, CLAMP_U(a))
 BHS(NARROW_Q, sqxtun, s, CLAMP_U(a))
@@ -174,13 +175,13 @@ BHS(NARROW_Q, sqxtun, s, CLAMP_U(a))
 /* --- two registers ---------------------------------------------------------------------- */
 
 #define NEGATIVE ((U)(0 - (U)a))
-BHSD(ZERO, cmgt, s, CONDITION(a > b))
-BHSD(ZERO, cmge, s, CONDITION(a >= b))
-BHSD(ZERO, cmeq, s, CONDITION(a == b))
-BHSD(ZERO, cmle, s, CONDITION(a <= b))
-BHSD(ZERO, cmlt, s, CONDITION(a < b))
+BHSD(ZERO_V, cmgt, s, CONDITION(a > b))
+BHSD(ZERO_V, cmge, s, CONDITION(a >= b))
+BHSD(ZERO_V, cmeq, s, CONDITION(a == b))
+BHSD(ZERO_V, cmle, s, CONDITION(a <= b))
+BHSD(ZERO_V, cmlt, s, CONDITION(a < b))
 BHSD(MAP, abs, s, x = a < 0 ? NEGATIVE : (U)a)
-BHSD(MAP, neg, s, x = NEGATIVE)
+BHSD(MAP_V, neg, s, x = -(U)a)
 BHSD(MAP_Q, sqabs, s, q = (U)a == SIGN; x = q ? LIMIT(0) : a < 0 ? NEGATIVE : (U)a)
 BHSD(MAP_Q, sqneg, s, q = (U)a == SIGN; x = q ? LIMIT(0) : NEGATIVE)
 /* A signed number and one without a sign: as if both were that, moved up. */
@@ -201,7 +202,7 @@ MAP(cnt, u, 8,
     const unsigned pairs = a - (a >> 1 & 0x55);
     const unsigned fours = (pairs & 0x33) + (pairs >> 2 & 0x33);
     x = (fours + (fours >> 4)) & 0x0F)
-MAP(not, u, 8, x = ~a)
+MAP_V(not, u, 8, x = ~a)
 MAP(rbit, u, 8,
     const unsigned fours = a >> 4 | a << 4;
     const unsigned pairs = (fours >> 2 & 0x33) | (fours & 0x33) << 2;
@@ -231,15 +232,15 @@ MAP(ursqrte, u, 32, x = a >> 30 ? fp_rsqrt_estimate(a >> 23) << 23 : ONES)
 /* --- shifts ----------------------------------------------------------------------------- */
 
 /* To the right by k, which is from 1 to BITS. */
-#define SHIFTED ((U)((T)(a >> (k - 1)) >> 1))
-#define ROUNDED ((U)(SHIFTED + (U)(a >> (k - 1) & 1)))
-SU(BHSD, MAP, shr, x = SHIFTED)
-SU(BHSD, MAP, sra, x = d + SHIFTED)
-SU(BHSD, MAP, rshr, x = ROUNDED)
-SU(BHSD, MAP, rsra, x = d + ROUNDED)
-BHSD(MAP, sri, u, x = SHIFTED | (d & ~(ONES >> (k - 1) >> 1)))
-BHS(NARROW, shrn, u, x = SHIFTED)
-BHS(NARROW, rshrn, u, x = ROUNDED)
+#define SHIFTED ((U)((T)(a >> last) >> 1))
+#define ROUNDED ((U)(SHIFTED + (U)(a >> last & 1)))
+SU(BHSD, MAP_V, shr, x = SHIFTED)
+SU(BHSD, MAP_V, sra, x = d + SHIFTED)
+SU(BHSD, MAP_V, rshr, x = ROUNDED)
+SU(BHSD, MAP_V, rsra, x = d + ROUNDED)
+BHSD(MAP, sri, u, x = SHIFTED | (d & ~(ONES >> last >> 1)))
+BHS(NARROW_V, shrn, u, x = SHIFTED)
+BHS(NARROW_V, rshrn, u, x = ROUNDED)
 BHS(NARROW_Q, sqshrn, s, CLAMP_S((T)SHIFTED))
 BHS(NARROW_Q, uqshrn, u, CLAMP_U(SHIFTED))
 BHS(NARROW_Q, sqshrun, s, CLAMP_U((T)SHIFTED))
@@ -248,9 +249,9 @@ BHS(NARROW_Q, uqrshrn, u, CLAMP_U(ROUNDED))
 BHS(NARROW_Q, sqrshrun, s, CLAMP_U((T)ROUNDED))
 
 /* To the left by less than BITS. */
-BHSD(MAP, shl, u, x = a << k)
+BHSD(MAP_V, shl, u, x = a << k)
 BHSD(MAP, sli, u, x = a << k | (d & (((U)1 << k) - 1)))
-SU(BHS, LONG, shll, x = (U)a << k)
+SU(BHS, LONG_V, shll, x = (U)a << k)
 
 /* To the left by any number, and what saturates. */
 #define TO_LEFT(by) ((by) < BITS ? (U)((U)a << (by)) : (U)0)
@@ -285,8 +286,8 @@ SU(BHS, ACROSS_LONG, addlv, acc += a)
 SU(BHS, ACROSS, maxv, acc = a > acc ? a : acc)
 SU(BHS, ACROSS, minv, acc = a < acc ? a : acc)
 
-BHSD(PAIRS, uzp1, u, x = a)
-BHSD(PAIRS, uzp2, u, x = b)
+BHSD(PAIRS_V, uzp1, u, x = a)
+BHSD(PAIRS_V, uzp2, u, x = b)
 /* A neighbour's number differs in bit 0. */
 #define TRN(bits)                                                                              \
     MAP(trn1, u, bits, x = LANE(i, bits) & 1 ? m.LANES(u, bits)[i ^ 1] : a)                    \
@@ -297,17 +298,16 @@ TRN(32)
 TRN(64)
 
 /* Without Q, ZIP2 is about the second half of what ZIP1 is with Q. */
-static inline void sae_v_put_zip2(pe_t *pe, const op_t *op, const vreg_t *r, const vreg_t *q)
+static inline void sae_v_put_zip2(pe_t *pe, const op_t *op, sae_pair_t r, sae_pair_t q)
 {
-    const vreg_t from = { { r->d[!IS_Q(op)], r->d[1] } };
-    sae_v_put(pe, op, &from, q);
+    sae_v_put(pe, op, (sae_pair_t){ IS_Q(op) ? r[0] : r[1], r[1] }, q);
 }
-ZIP(zip1, 0, sae_v_put, 8)
-ZIP(zip1, 0, sae_v_put, 16)
-ZIP(zip1, 0, sae_v_put, 32)
-ZIP(zip2, IS_Q(op), sae_v_put_zip2, 8)
-ZIP(zip2, IS_Q(op), sae_v_put_zip2, 16)
-ZIP(zip2, IS_Q(op), sae_v_put_zip2, 32)
+ZIP_V(zip1, 0, sae_v_put, 8)
+ZIP_V(zip1, 0, sae_v_put, 16)
+ZIP_V(zip1, 0, sae_v_put, 32)
+ZIP_V(zip2, IS_Q(op), sae_v_put_zip2, 8)
+ZIP_V(zip2, IS_Q(op), sae_v_put_zip2, 16)
+ZIP_V(zip2, IS_Q(op), sae_v_put_zip2, 32)
 MAP(zip1, u, 64, x = i ? m.d[0] : a)
 MAP(zip2, u, 64, x = i ? b : n.d[1])
 
@@ -316,38 +316,49 @@ static void sae_v_ext_8(pe_t *pe, const op_t *op)
 {
     const uint64_t words[] = { RN.d[0], IS_Q(op) ? RN.d[1] : RM.d[0], RM.d[0], RM.d[1] };
     const unsigned first = NUMBER(op) >> 3, shift = 8 * (NUMBER(op) & 7);
-    vreg_t r;
+    sae_pair_t r;
     for (unsigned i = 0; i < 2; i++) {
         const uint64_t *word = &words[first + i];
-        r.d[i] = shift ? word[0] >> shift | word[1] << (64 - shift) : word[0];
+        r[i] = shift ? word[0] >> shift | word[1] << (64 - shift) : word[0];
     }
-    sae_v_put(pe, op, &r, NULL);
+    sae_v_put(pe, op, r, r);
 }
 
-/* Bytes of a table, in registers of which the number says how many follow the first; beyond it
- * TBX leaves what was there. */
+typedef uint8_t bytes_t __attribute__((vector_size(16)));
+
+/* The bytes of a table that an index says, by its low four bits. */
+static inline bytes_t sae_v_pick(bytes_t table, bytes_t index)
+{
+#if defined(__GNUC__) && !defined(__clang__)
+    return __builtin_shuffle(table, index ^ LANE(0, 8));
+#else
+    bytes_t picked;
+    for (unsigned i = 0; i < 16; i++)
+        picked[i] = table[LANE(index[i] & 15, 8)];
+    return picked;
+#endif
+}
+
+/* A table in registers, of which the number says how many follow the first; beyond it TBX leaves
+ * what was there. */
 static inline void sae_v_lookup(pe_t *pe, const op_t *op, const vreg_t *beyond)
 {
-    /* Plain bytes, and no branch: what is beyond the table lies behind it. */
-    const unsigned registers = NUMBER(op) + 1, n = 16 * registers;
-    uint8_t table[80], index[16], found[16];
-    vreg_t r;
-    for (unsigned i = 0; i < registers; i++)
-        memcpy(table + 16 * i, &pe->v[(op->rn + i) & 31], 16);
-    memcpy(table + 64, beyond, 16);
-    memcpy(index, &RM, 16);
-    for (unsigned i = 0; i < 16; i++) {
-        const unsigned in = (index[i] & 0x30u) + LANE(index[i] & 15u, 8), out = 64 + i;
-        found[i] = table[index[i] < n ? in : out];
+    bytes_t index, found, table;
+    memcpy(&index, &RM, 16);
+    memcpy(&found, beyond, 16);
+    for (unsigned i = 0; i <= NUMBER(op); i++) {
+        const bytes_t here = (bytes_t)(index < 16);
+        memcpy(&table, &pe->v[(op->rn + i) & 31], 16);
+        found = (found & ~here) | (sae_v_pick(table, index) & here);
+        index -= 16;
     }
-    memcpy(&r, found, 16);
-    sae_v_put(pe, op, &r, NULL);
+    sae_v_put(pe, op, (sae_pair_t)found, (sae_pair_t)found);
 }
-static void sae_v_tbl_8(pe_t *pe, const op_t *op)
+SAE_CLONES("ssse3") static void sae_v_tbl_8(pe_t *pe, const op_t *op)
 {
     static const vreg_t zero;
     sae_v_lookup(pe, op, &zero);
 }
-static void sae_v_tbx_8(pe_t *pe, const op_t *op) { sae_v_lookup(pe, op, &RD); }
+SAE_CLONES("ssse3") static void sae_v_tbx_8(pe_t *pe, const op_t *op) { sae_v_lookup(pe, op, &RD); }
 
 #endif

@@ -215,4 +215,22 @@ static const sae_vector_t sae_vectors[] = {
     ROW(sudot_element, OF_B_WORDS(sudot_element), SAME, INDEX_S)
 };
 
+/* The operation that is a copy of a function, where it makes so many bytes; or OP_call. */
+static inline uint16_t sae_v_operation(op_fn *fn, unsigned log2)
+{
+    static const struct {
+        op_fn *fn;
+        unsigned log2;
+        uint16_t code;
+    } copies[] = {
+#define COPY(name, bytes) { sae_v_##name, bytes, OP_v_##name },
+        SAE_EACH_INLINED(COPY)
+#undef COPY
+    };
+    for (unsigned i = 0; i < sizeof(copies) / sizeof(*copies); i++)
+        if (copies[i].fn == fn && copies[i].log2 == log2)
+            return copies[i].code;
+    return OP_call;
+}
+
 #endif

@@ -216,5 +216,18 @@ ENCODINGS: list[Encoding] = [
     ),
 ]  # fmt: skip
 
-#: All of it is done by functions.
-OPS: list[str] = []
+#: All of it is done by functions, `sae_v_` and these names. Of what compilers use most, where it
+#: makes so many bytes (as a logarithm), the loop has a copy, which saves the call.
+INLINED: dict[str, int] = {
+    **{f"{name}_{size}": 4 for name in ("add", "sub", "cmeq") for size in (8, 16, 32, 64)},
+    **{f"{name}_{size}": 4 for name in ("mul", "mla", "mul_element") for size in (16, 32)},
+    **{f"{name}_32": 4 for name in ("cmgt", "smax", "smin", "umax", "umin", "mla_element")},
+    **{f"{name}_{size}": 4 for name in ("cmhi", "cmhs") for size in (8, 32)},
+    **{f"{name}_{size}": 4 for name in ("ushr", "sshr", "shl", "usra") for size in (32, 64)},
+    **{f"{name}_8": 4 for name in ("cmeq_zero", "umax", "umin", "addp", "ext")},
+    **{f"{name}_{size}": 4 for name in ("uzp1", "zip1", "zip2") for size in (8, 16, 32, 64)},
+    **{f"{name}_8": 4 for name in ("ushll", "sshll", "uaddw")},
+    **{f"{name}_16": 4 for name in ("ushll", "sshll", "uaddw", "umull", "umlal")},
+    "shrn_8": 3, "xtn_8": 3, "xtn_16": 3,
+}
+OPS: list[str] = [f"v_{name}" for name in INLINED]
