@@ -47,6 +47,12 @@ from saecore.a64._blocks cimport (
     code_block, code_free, code_init, code_link, code_new_epoch, code_set_labels, code_single,
 )
 
+cdef extern from "sae_host_fp.h" nogil:
+    ctypedef struct sae_host_fp_t:
+        pass
+    sae_host_fp_t sae_host_fp_enter()
+    void sae_host_fp_leave(sae_host_fp_t found)
+
 cdef extern from "sae_run.h" nogil:
     const void *const *sae_run(pe_t *pe, const op_t *op)
     void sae_crc_init()
@@ -414,6 +420,7 @@ cdef void store_block(processor_t *p, sae_block_t *block) noexcept nogil:
 
 
 cdef void sae_execute(processor_t *p, sae_block_t *block) noexcept nogil:
+    cdef sae_host_fp_t host_fp
     cdef unsigned int token
     cdef int vir = invalid(p, block)
     if vir >= 0:
@@ -426,6 +433,8 @@ cdef void sae_execute(processor_t *p, sae_block_t *block) noexcept nogil:
     mmu_catch_up(p)
     p.pe.changed |= CHANGED_TRANSLATION
     follow_changes(p)
+    host_fp = sae_host_fp_enter()
     run(p, &token)
+    sae_host_fp_leave(host_fp)
     srcu_read_unlock(&p.gmap.tlb, token)
     store_block(p, block)

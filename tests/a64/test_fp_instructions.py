@@ -1,5 +1,7 @@
 """Scalar floating point: registers, features, FPCR and FPSR, and what is no instruction."""
 
+import ctypes
+import ctypes.util
 import struct
 
 import numpy as np
@@ -115,6 +117,37 @@ def test_flags_add_up():
                fill("fsqrt_scalar_d", n=2)]  # fmt: skip
     outcome = BareGuest().run(program, regs=OPEN, fpsr=1 << 27)
     assert outcome.block["fpsr"] == 1 << 27 | 2
+
+
+def host_roundings(libm):
+    """The host's rounding modes but the usual one, by the numbers this C library gives them."""
+    usual, found = libm.fegetround(), []
+    for mode in {bits << shift for shift in range(24) for bits in (1, 3)} - {usual}:
+        if libm.fesetround(mode) == 0 and libm.fegetround() == mode:
+            found.append(mode)
+    libm.fesetround(usual)
+    return found
+
+
+def test_the_host_may_round_otherwise(guest):
+    """Whatever it does, the guest rounds as FPCR says, and the host goes on as it did."""
+    libm = ctypes.CDLL(ctypes.util.find_library("m"))
+    starts = np.zeros(256, START)
+    starts["v"][:, :2, 0] = np.random.default_rng(5).uniform(1, 2, (256, 2)).view("u8")
+    starts["fpsr"] = 1 << 4  # IXC: the host may compute what is inexact
+    usual, insn = libm.fegetround(), fill("fdiv_scalar_d")
+    expected = guest.run(insn, 0, starts)
+    roundings = host_roundings(libm)
+    assert roundings
+    for rounding in roundings:
+        try:
+            assert libm.fesetround(rounding) == 0
+            came = guest.run(insn, 0, starts)
+            still = libm.fegetround()
+        finally:
+            libm.fesetround(usual)
+        assert came.tobytes() == expected.tobytes()
+        assert still == rounding
 
 
 @pytest.mark.parametrize(
