@@ -274,9 +274,16 @@ def _loads_authenticated(word):
 
 
 def _modifier_of_loads(case, bench, pristine):
-    """Short PACs of nothing are right now and then, by one modifier or the other."""
+    """Short PACs of nothing are right now and then, by one modifier or the other. What is wrong
+    has an error code in its address, and aborts."""
     first = _first_difference(case, bench, pristine, _loads_authenticated)
-    return first is not None and bool(first.ours["took"]) != bool(first.theirs["took"])
+    if first is None:
+        return False
+    aborts = {exception_class(one) for one in (first.ours, first.theirs)}
+    apart = int(first.ours["far"]) ^ int(first.theirs["far"])
+    return None in aborts and len(aborts) == 2 or (
+        aborts <= {Ec.DABT_LOW, Ec.DABT_CUR} and apart in (1 << 53, 1 << 54, 1 << 61, 1 << 62)
+    )
 
 
 RULES = [
