@@ -314,6 +314,7 @@ S1_NG: Final = 1 << 11
 S1_ADDRESS: Final = bits(47, 12)
 S1_ADDRESS_DS: Final = bits(49, 12)
 S1_HIGH_64K: Final = bits(15, 12)  # address bits 51:48 of a 64K granule with 52
+S1_GP: Final = 1 << 50  # guarded: branches land where FEAT_BTI lets them
 S1_DBM: Final = 1 << 51
 S1_CONTIGUOUS: Final = 1 << 52
 S1_PXN: Final = 1 << 53

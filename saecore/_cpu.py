@@ -75,6 +75,7 @@ FEATURES: Final[dict[str, CpuFeature]] = {
                    ((_ISAR1, "LRCPC", 2),), ("LRCPC",)),
         CpuFeature("PAUTH", "pointer authentication, by QARMA5",
                    ((_ISAR1, "APA", 1), (_ISAR1, "GPA", 1))),
+        CpuFeature("BTI", "branch target identification", ((_PFR1, "BT", 1),)),
         CpuFeature("DPB", "DC CVAP", ((_ISAR1, "DPB", 1),)),
         CpuFeature("SB", "speculation barrier", ((_ISAR1, "SB", 1),)),
         CpuFeature("SSBS", "speculative store bypass safe", ((_PFR1, "SSBS", 2),)),
@@ -252,9 +253,10 @@ def cpu_model(
 
     Notes
     -----
-    FEAT_FP and FEAT_AdvSIMD are advertised together by "FP". FEAT_SVE, FEAT_MTE and FEAT_BTI
-    are not there, and not advertised; hints of theirs are NOPs. Pointers are signed by QARMA5
-    (FEAT_PACQARMA5), and one that fails its authentication is corrupted (no FEAT_FPAC). HCR_EL2
+    FEAT_FP and FEAT_AdvSIMD are advertised together by "FP". FEAT_SVE and FEAT_MTE are not there,
+    and not advertised; hints of theirs are NOPs. Pointers are signed by QARMA5 (FEAT_PACQARMA5),
+    and one that fails its authentication is corrupted (no FEAT_FPAC). FEAT_BTI does not need
+    "PAUTH" here, though Armv8.5 has both: KVM shows guests the one without the other, too. HCR_EL2
     of a model that has PAUTH lets the guest use it, as native KVM does for a vCPU with pointer
     authentication; the s390 module's value (fact sheet sae.md 7.4) does not know of it.
 

@@ -77,6 +77,7 @@ PSTATE_SS: Final = 1 << 21
 PSTATE_IL: Final = 1 << 20
 PSTATE_SSBS: Final = 1 << 12
 PSTATE_BTYPE: Final = 3 << 10
+PSTATE_BTYPE_SHIFT: Final = 10
 PSTATE_D: Final = 1 << 9
 PSTATE_A: Final = 1 << 8
 PSTATE_I: Final = 1 << 7
@@ -189,9 +190,13 @@ SCTLR_UCI: Final = 1 << 26
 SCTLR_ENDA: Final = 1 << 27
 SCTLR_ENIB: Final = 1 << 30
 SCTLR_ENIA: Final = 1 << 31
+SCTLR_BT0: Final = 1 << 35
+SCTLR_BT1: Final = 1 << 36
 SCTLR_DSSBS: Final = 1 << 44
 #: What needs FEAT_PAuth.
 SCTLR_PAUTH: Final = SCTLR_ENDB | SCTLR_ENDA | SCTLR_ENIB | SCTLR_ENIA
+#: What needs FEAT_BTI.
+SCTLR_BTI: Final = SCTLR_BT0 | SCTLR_BT1
 
 # --- TCR_EL1, beside those of gmap/_defs.py --------------------------------------------------
 TCR_TBID_SHIFT: Final = 51  # TBID0; TBID1 is the next
@@ -257,6 +262,7 @@ class Feature(IntFlag):
     FLAGM = 1 << 29
     FLAGM2 = 1 << 30
     PAUTH = 1 << 31
+    BTI = 1 << 32
 
 
 class Event(IntEnum):

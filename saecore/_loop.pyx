@@ -7,7 +7,7 @@ the host's tick. `sae_execute` is the instruction itself, from the control block
 Source: fact sheet sae.md sections 1 to 6, 8.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from gmap._atomic cimport likely, load, load_entry, store, unlikely
@@ -18,14 +18,16 @@ from gmap._stage1 cimport s1_cpu_read
 from gmap._sync cimport srcu_read_lock, srcu_read_unlock
 from gmap._tlb cimport tlb_clear
 from saecore._block cimport sae_block_t, save_area_t
+from saecore._bti cimport bti_lands
 from saecore._debug cimport (
     debug_active, debug_check_fetch, debug_step_after, debug_step_before, debug_stepping,
 )
 from saecore._defs cimport (
     CHANGED_CODE, CHANGED_DEBUG, CHANGED_TRANSLATION, EC_ILLEGAL, EC_PC_ALIGN, EVENT_CHANGED,
-    EVENT_INTERCEPT, EVENT_LOOKUP, EVENT_SLICE, EVENT_WAIT, ICPTD_ESR_ELZ, ICPTD_FAR_ELZ,
-    ICPTD_GLTL, ICPTD_PIC, ICPTD_TEID, ICPTD_VIR, ICPTR_SPURIOUS, ICPTR_VALIDITY, MODE_EL0T,
-    MODE_EL1H, MODE_EL1T, PSTATE_IL, PSTATE_MODE, PSTATE_SP,
+    EVENT_INTERCEPT, EVENT_LOOKUP, EVENT_SLICE, EVENT_WAIT, FEATURE_BTI, ICPTD_ESR_ELZ,
+    ICPTD_FAR_ELZ, ICPTD_GLTL, ICPTD_PIC, ICPTD_TEID, ICPTD_VIR, ICPTR_SPURIOUS, ICPTR_VALIDITY,
+    MODE_EL0T, MODE_EL1H, MODE_EL1T, PSTATE_BTYPE, PSTATE_BTYPE_SHIFT, PSTATE_IL, PSTATE_MODE,
+    PSTATE_SP,
     REG_ID_AA64MMFR0_EL1, REG_ID_AA64MMFR1_EL1, REG_ID_AA64MMFR2_EL1, SAE_SAF_FORMAT_0,
     SAE_SD_FORMAT_0, VIR_HOST_CONTROL, VIR_INVAL_SYSREG, VIR_MSLA, VIR_MSO_ALIGN,
     VIR_MSO_BOUNDS, VIR_SCA, VIR_UNSUPP_FORMAT,
@@ -45,6 +47,7 @@ from saecore._processor cimport processor_t, trace_t
 from saecore._system cimport system_instruction
 from saecore.a64._blocks cimport (
     code_block, code_free, code_init, code_link, code_new_epoch, code_set_labels, code_single,
+    place_t,
 )
 
 cdef extern from "sae_host_fp.h" nogil:
@@ -179,16 +182,20 @@ cdef void follow_changes(processor_t *p) noexcept nogil:
     mode_follow(pe)
 
 
-cdef bint find_code(processor_t *p, uint64_t *host) noexcept nogil:
-    """The host address of the next instruction; False if there is an exception or interception
-    instead, as pe.event says."""
+cdef bint find_code(processor_t *p, place_t *at) noexcept nogil:
+    """Where the next instruction is; False if there is an exception or interception instead, as
+    pe.event says."""
     cdef pe_t *pe = &p.pe
+    at.va = pe.pc
+    at.btype = <unsigned int>((pe.pstate & PSTATE_BTYPE) >> PSTATE_BTYPE_SHIFT)
     if unlikely(pe.pc & 3):
         take_exception_far(pe, esr_of(EC_PC_ALIGN, 0), pe.pc, pe.pc)
     elif unlikely(pe.pstate & PSTATE_IL):
         take_exception(pe, esr_of(EC_ILLEGAL, 0), pe.pc)
-    elif likely(mmu_fetch(pe, pe.pc, host) == 0):
-        return True
+    elif likely(mmu_fetch(pe, pe.pc, &at.host, &at.guarded) == 0):
+        if not (pe.careful & CAREFUL_DEBUG and debug_check_fetch(pe, pe.pc)) and bti_lands(
+                pe, SAE_LE32((<const uint32_t *><uintptr_t>at.host)[0]), at.guarded):
+            return True
     # An exception counts as an instruction, so that a budget bounds them as well.
     pe.left -= pe.retired
     pe.retired = 0
@@ -198,7 +205,8 @@ cdef bint find_code(processor_t *p, uint64_t *host) noexcept nogil:
 cdef void run_blocks(processor_t *p, int64_t n) noexcept nogil:
     """Run up to `n` instructions, at least LONGEST_BLOCK fewer; pe.event says how it ended."""
     cdef pe_t *pe = &p.pe
-    cdef uint64_t host, epoch
+    cdef uint64_t epoch
+    cdef place_t at
     cdef op_t *from_ = NULL
     cdef block_t *block
     cdef jump_t *jump
@@ -206,11 +214,11 @@ cdef void run_blocks(processor_t *p, int64_t n) noexcept nogil:
     count_from(p)
     while True:
         jump = &pe.jumps[JUMP_AT(pe.pc)]
-        if jump.va == pe.pc and not pe.pstate & PSTATE_IL:
+        if jump.va == pe.pc and not pe.pstate & (PSTATE_IL | PSTATE_BTYPE):
             block = <block_t *>(jump.op - BLOCK_SLOTS)
-        elif find_code(p, &host):
+        elif find_code(p, &at):
             epoch = p.code.epoch
-            block = code_block(p, pe.pc, host)
+            block = code_block(p, &at)
             if p.code.epoch != epoch:
                 from_ = NULL
         else:
@@ -241,24 +249,20 @@ cdef bint trace_is_full(const trace_t *trace) noexcept nogil:
 cdef void step(processor_t *p) noexcept nogil:
     """Run one instruction, or take the exception that comes in its place."""
     cdef pe_t *pe = &p.pe
-    cdef bint debugs = (pe.careful & CAREFUL_DEBUG) != 0
     cdef bint steps = False
-    cdef uint64_t host
+    cdef place_t at
     cdef block_t *block
     pe.left = 0
     count_from(p)
     pe.event = EVENT_SLICE
-    if debugs:
+    if pe.careful & CAREFUL_DEBUG:
         if debug_step_before(pe):
             pe.left = -1
             return
         steps = debug_stepping(pe)
-    if not find_code(p, &host):
+    if not find_code(p, &at):
         return
-    if debugs and debug_check_fetch(pe, pe.pc):
-        pe.left = -1
-        return
-    block = code_single(p, pe.pc, host)
+    block = code_single(p, &at)
     sae_run(pe, <op_t *>block + BLOCK_SLOTS)
     if steps and pe.event != EVENT_INTERCEPT:
         debug_step_after(pe, SAE_LE32(block.words[0]))
@@ -393,7 +397,8 @@ cdef void load_block(processor_t *p, sae_block_t *block) noexcept nogil:
         tlb_clear(&p.mmu.tlb)
         mmu_drop_pages(p)
         code_new_epoch(p)
-    pstate_write(pe, block.pstate)
+    pstate_write(pe, block.pstate if pe.features & FEATURE_BTI
+                 else block.pstate & ~PSTATE_BTYPE)
 
 
 cdef void store_block(processor_t *p, sae_block_t *block) noexcept nogil:

@@ -14,8 +14,9 @@ cdef int mmu_write(pe_t *pe, const op_t *op, uint64_t va, unsigned int size, uns
                    const void *source) noexcept nogil
 cdef int mmu_pointer(pe_t *pe, const op_t *op, uint64_t va, unsigned int size,
                      unsigned int flags, void **host) noexcept nogil
-# The host address of an instruction; PE_LEFT if the fetch faults. `ipa` is its frame.
-cdef int mmu_fetch(pe_t *pe, uint64_t pc, uint64_t *host) noexcept nogil
+# The host address of an instruction, and whether its page is guarded (FEAT_BTI); PE_LEFT if the
+# fetch faults.
+cdef int mmu_fetch(pe_t *pe, uint64_t pc, uint64_t *host, bint *guarded) noexcept nogil
 
 # TLB maintenance of the guest. `asid` may be gmap._tlb's ANY_ASID, or AND_GLOBAL with one.
 cdef void mmu_flush_all(pe_t *pe) noexcept nogil

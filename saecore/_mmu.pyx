@@ -15,7 +15,7 @@ from libc.string cimport memcpy, memset
 from gmap._atomic cimport load_acquire
 from gmap._defs cimport (
     ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, FSC_ADDRESS_SIZE, FSC_TRANSLATION, PAGE_SHIFT,
-    PAGE_SIZE, STATUS_FSC,
+    PAGE_SIZE, S1_GP, STATUS_FSC,
     STATUS_PIC_SHIFT, STATUS_S1PTW, STATUS_STAGE_2,
 )
 from gmap._nested cimport two_walk, two_walk_t
@@ -29,9 +29,10 @@ from gmap._tlb cimport (
 from saecore._debug cimport debug_check_access
 from saecore._defs cimport (
     EC_DABT_CUR, EC_DABT_LOW, EC_IABT_CUR, EC_IABT_LOW, ESR_CM, ESR_S1PTW, ESR_WNR,
-    EVENT_INTERCEPT, FEATURE_PAUTH, FSC_ALIGNMENT, FSI_FETCH, FSI_STORE, ICPTR_GUEST_ADDRESS_SIZE,
-    ICPTR_HOST_ACCESS_EXCEPTION, PSTATE_PAN, PSTATE_UAO, REG_MAIR_EL1, REG_SCTLR_EL1,
-    REG_TCR_EL1, REG_TTBR0_EL1, REG_TTBR1_EL1, SCTLR_A, TCR_TBID_SHIFT, TEID_FSI_SHIFT, ZVA_BYTES,
+    EVENT_INTERCEPT, FEATURE_BTI, FEATURE_PAUTH, FSC_ALIGNMENT, FSI_FETCH, FSI_STORE,
+    ICPTR_GUEST_ADDRESS_SIZE, ICPTR_HOST_ACCESS_EXCEPTION, PSTATE_PAN, PSTATE_UAO, REG_MAIR_EL1,
+    REG_SCTLR_EL1, REG_TCR_EL1, REG_TTBR0_EL1, REG_TTBR1_EL1, SCTLR_A, TCR_TBID_SHIFT,
+    TEID_FSI_SHIFT, ZVA_BYTES,
 )
 from saecore._exceptions cimport esr_of, mode_follow, take_exception_far
 from saecore._pe cimport (
@@ -46,7 +47,9 @@ from saecore.a64._emit_memory cimport isv_syndrome
 
 cdef enum:
     NO_TAG = 2              # of an empty page_t; no page has it, nor with bit 0
-    DEVICE = 1 << 8         # beside an entry's allowance: Device memory
+    # Beside an entry's allowance: Device memory; a guarded page (FEAT_BTI).
+    DEVICE = 1 << 8
+    GUARDED = 1 << 9
     # Of an allowance: writes, by EL0, EL1, EL1 with PAN (1 << s1_allow_bit(ACCESS_WRITE, ...)).
     WRITES = 1 << 1 | 1 << 4 | 1 << 7
 
@@ -207,6 +210,8 @@ cdef bint find(processor_t *p, uint64_t va, int el, bint pan, int access, int wh
             allowed[0] &= ~<uint64_t>WRITES
         if not s1_attributes(r, &w.s1, ACCESS_READ) & 0xF0:
             allowed[0] |= DEVICE
+        if w.s1.half != NULL and w.s1.desc & S1_GP:
+            allowed[0] |= GUARDED
         tlb_fill(&m.tlb, untagged, asid if s1_not_global(&w.s1) else <uint64_t>GLOBAL_ASID,
                  w.s1.out, w.pa, w.s1.shift, <unsigned int>allowed[0])
     if which >= 0:
@@ -346,7 +351,7 @@ cdef inline bint has_false_tag(processor_t *p, uint64_t pc) noexcept nogil:
             and s1_untagged(pc, True) != pc)
 
 
-cdef int mmu_fetch(pe_t *pe, uint64_t pc, uint64_t *host) noexcept nogil:
+cdef int mmu_fetch(pe_t *pe, uint64_t pc, uint64_t *host, bint *guarded) noexcept nogil:
     cdef processor_t *p = processor_of(pe)
     cdef two_walk_t w
     cdef uint64_t allowed
@@ -356,6 +361,7 @@ cdef int mmu_fetch(pe_t *pe, uint64_t pc, uint64_t *host) noexcept nogil:
     if not find(p, pc, <int>pe.el, False, ACCESS_FETCH, -1, &w, &allowed):
         return refused(p, pc, pc, ACCESS_FETCH, 0, &w)
     host[0] = w.pa
+    guarded[0] = (pe.features & FEATURE_BTI) != 0 and (allowed & GUARDED) != 0
     if pe.careful & CAREFUL_TRACE:
         record(p, pc, pc, w.s1.out, 4, ACCESS_FETCH)
     return PE_OK

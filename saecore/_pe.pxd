@@ -14,6 +14,7 @@ cdef extern from "sae_pe.h" nogil:
         TLB0_PAGES
         JUMP_BITS
         JUMPS
+        BTYPES
         ACCESS_PLAIN
         ACCESS_USER
         ACCESS_ALIGNED
@@ -52,7 +53,8 @@ cdef extern from "sae_pe.h" nogil:
         uint64_t host
         block_t *next
         uint64_t epoch
-        uint32_t el
+        uint16_t el
+        uint16_t guarded
         uint16_t n_insns
         uint16_t n_ops
         uint32_t *words

@@ -6,7 +6,7 @@ from gmap._gmap cimport gmap_t
 from gmap._nested cimport two_t
 from gmap._stage1 cimport s1_cpu_t
 from gmap._tlb cimport tlb_t
-from saecore._pe cimport JUMPS, TLB0_PAGES, block_t, op_t, page_t, pe_t
+from saecore._pe cimport BTYPES, JUMPS, TLB0_PAGES, block_t, op_t, page_t, pe_t
 
 
 # A first-level TLB, and which of its entries are in use.
@@ -45,7 +45,7 @@ ctypedef struct code_t:
     size_t begin            # of its first whole cache line
     size_t used
     uint32_t n_jumps        # entries of the tables of jumps in use, and which
-    uint16_t jumps[2 * JUMPS]
+    uint16_t jumps[2 * BTYPES * JUMPS]
     block_t **blocks        # by host address
     code_page_t **pages
     uint64_t epoch          # blocks of an older one are compared with memory before use

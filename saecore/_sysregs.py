@@ -192,7 +192,7 @@ def _bits(*numbers: int) -> int:
 #: feature here (`_system.pyx` takes out what features lack), and those that should be one. Not
 #: EE and E0E: there is no big-endian data, as ID_AA64MMFR0_EL1 says.
 SCTLR_WRITABLE = (
-    _bits(0, 1, 2, 3, 4, 9, 12, 13, 14, 15, 16, 18, 19, 23, 26, 27, 30, 31, 44, 57)
+    _bits(0, 1, 2, 3, 4, 9, 12, 13, 14, 15, 16, 18, 19, 23, 26, 27, 30, 31, 35, 36, 44, 57)
     | _bits(5, 6, 7, 8, 11, 20, 22, 28, 29)
 )  # fmt: skip
 

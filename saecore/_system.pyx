@@ -18,14 +18,14 @@ from saecore._defs cimport (
     CHANGED_CODE, CHANGED_MODE, CNTKCTL_EL0PCTEN, CNTKCTL_EL0PTEN,
     CNTKCTL_EL0VCTEN, CNTKCTL_EL0VTEN, EC_BRK64, EC_HVC64,
     EC_SMC64, EC_SVC64, EC_SYS64, EC_WFX, EVENT_LOOKUP, EVENT_SLICE, EVENT_WAIT,
-    FEATURE_DIT, FEATURE_FP16, FEATURE_PAN, FEATURE_PAUTH, FEATURE_SSBS, FEATURE_UAO, HCR_APK,
-    HCR_TIDCP, HCR_TSC, HCR_TWE, HCR_TWI, HCR_VF, HCR_VI, HCR_VSE, MDSCR_TDCC, MODE_EL0T,
-    MODE_EL1H, MODE_EL1T, OSLSR_OSLK, PSTATE_DAIF, PSTATE_DIT, PSTATE_IL, PSTATE_MODE,
-    PSTATE_NZCV, PSTATE_PAN, PSTATE_SP,
+    FEATURE_BTI, FEATURE_DIT, FEATURE_FP16, FEATURE_PAN, FEATURE_PAUTH, FEATURE_SSBS,
+    FEATURE_UAO, HCR_APK, HCR_TIDCP, HCR_TSC, HCR_TWE, HCR_TWI, HCR_VF, HCR_VI, HCR_VSE,
+    MDSCR_TDCC, MODE_EL0T, MODE_EL1H, MODE_EL1T, OSLSR_OSLK, PSTATE_BTYPE, PSTATE_DAIF,
+    PSTATE_DIT, PSTATE_IL, PSTATE_MODE, PSTATE_NZCV, PSTATE_PAN, PSTATE_SP,
     PSTATE_SSBS, PSTATE_UAO, REG_CNTKCTL_EL1, REG_CNTP_CVAL_EL0, REG_CNTV_CVAL_EL0,
     REG_CPACR_EL1, REG_CSSELR_EL1, REG_CTR_EL0, REG_DBGCLAIMCLR_EL1, REG_ELR_EL1, REG_HCR_EL2,
     REG_ID_AA64MMFR1_EL1, REG_MDSCR_EL1, REG_OSLSR_EL1, REG_PAR_EL1, REG_SPSR_EL1, REG_TCR_EL1,
-    SCTLR_DSSBS, SCTLR_DZE, SCTLR_NTWE, SCTLR_NTWI, SCTLR_PAUTH, SCTLR_SPAN,
+    SCTLR_BTI, SCTLR_DSSBS, SCTLR_DZE, SCTLR_NTWE, SCTLR_NTWI, SCTLR_PAUTH, SCTLR_SPAN,
     SCTLR_UCI, SCTLR_UCT, SCTLR_UMA,
 )
 from saecore._exceptions cimport (
@@ -231,6 +231,8 @@ cdef void write_sctlr(pe_t *pe, const sysreg_t *reg, uint64_t value) noexcept no
         value &= ~SCTLR_DSSBS
     if not pe.features & FEATURE_PAUTH:
         value &= ~SCTLR_PAUTH
+    if not pe.features & FEATURE_BTI:
+        value &= ~SCTLR_BTI
     if pe.regs[<int>REG_ID_AA64MMFR1_EL1] >> 20 & 15 < 3:
         value &= ~SCTLR_EPAN
     if not pe.features & FEATURE_PAN:
@@ -359,12 +361,14 @@ cdef uint64_t legal_only(pe_t *pe) noexcept nogil:
         kept |= PSTATE_SSBS
     if pe.features & FEATURE_DIT:
         kept |= PSTATE_DIT
+    if pe.features & FEATURE_BTI:
+        kept |= PSTATE_BTYPE
     return kept
 
 
 cdef int exception_return(pe_t *pe, uint64_t to) noexcept nogil:
     """ERET from EL1, to an address. A return to what is not there leaves the mode as it is and
-    sets IL; of UAO, SSBS and DIT, which are unknown then, it leaves what they were."""
+    sets IL; of UAO, SSBS, DIT and BTYPE, which are unknown then, it leaves what they were."""
     cdef uint64_t spsr = pe.regs[<int>REG_SPSR_EL1]
     cdef uint64_t mode = spsr & PSTATE_MODE
     cdef uint64_t always = PSTATE_NZCV | PSTATE_DAIF

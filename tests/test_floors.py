@@ -81,6 +81,7 @@ FLOORS = {
     "saecore._sysregs": 6,
     "saecore._sysreg_codes": 6,
     "saecore.a64": 7,
+    "saecore._bti": 7,
     "saecore._debug": 7,
     "saecore._exceptions": 7,
     "saecore._mmu": 7,

@@ -5,16 +5,23 @@ from saecore._pe cimport block_t, op_t
 from saecore._processor cimport processor_t
 
 
+# Where an instruction is that is to be executed next.
+ctypedef struct place_t:
+    uint64_t va
+    uint64_t host
+    bint guarded            # its page is (FEAT_BTI)
+    unsigned int btype      # PSTATE.BTYPE of the branch that has landed there
+
+
 cdef void code_set_labels(const void *const *labels) noexcept nogil
 # The row of the encoding table an instruction is, with these features, or -1.
 cdef int code_find_encoding(uint32_t insn, uint64_t features) noexcept nogil
 cdef int code_init(processor_t *p) noexcept nogil
 cdef void code_free(processor_t *p) noexcept nogil
-# The block at a guest address whose first instruction is at `host`; decoded if need be. NULL: no
-# memory.
-cdef block_t *code_block(processor_t *p, uint64_t va, uint64_t host) noexcept nogil
+# The block whose first instruction is there; decoded if need be.
+cdef block_t *code_block(processor_t *p, const place_t *at) noexcept nogil
 # A block of that one instruction alone, which is not kept and not linked.
-cdef block_t *code_single(processor_t *p, uint64_t va, uint64_t host) noexcept nogil
+cdef block_t *code_single(processor_t *p, const place_t *at) noexcept nogil
 # Let the end of a block, its `go` operation, go straight on to another block.
 cdef void code_link(processor_t *p, op_t *go, block_t *block) noexcept nogil
 # Whether a host page holds decoded code.

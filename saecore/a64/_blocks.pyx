@@ -1,10 +1,10 @@
 """Decoded code: blocks of operations, found by host address and by guest address. Floor 7.
 
-A block is made for one guest address, one host address and one exception level, so that all that
-depends on the pc is a constant in it. It ends at the first branch, or before the page does.
-Writes of the guest to code are noticed page by page; what the host writes, and what new
-translations bring, is noticed because each epoch compares a block's instructions with memory
-when the block is first used in it.
+A block is made for one guest address, one host address and one exception level, for a guarded page
+or one that is not, so that all that depends on the pc is a constant in it. It ends at the first
+branch, or before the page does. Writes of the guest to code are noticed page by page; what the
+host writes, and what new translations bring, is noticed because each epoch compares a block's
+instructions with memory when the block is first used in it.
 """
 
 from libc.stddef cimport size_t
@@ -13,9 +13,10 @@ from libc.string cimport memcmp, memcpy, memset
 
 from gmap._defs cimport PAGE_SIZE
 from gmap._memory cimport release, zalloc, zalloc_lines
+from saecore._defs cimport PSTATE_BTYPE
 from saecore._mmu cimport mmu_protect_code
 from saecore._pe cimport (
-    BLOCK_SLOTS, JUMP_AT, JUMP_EMPTY, JUMPS, SAE_LE32, block_t, jump_t, op_t,
+    BLOCK_SLOTS, BTYPES, JUMP_AT, JUMP_EMPTY, JUMPS, SAE_LE32, block_t, jump_t, op_t,
 )
 from saecore._processor cimport (
     CODE_BITS, CODE_PAGE_BITS, code_page_t, code_t, processor_t,
@@ -158,11 +159,11 @@ cdef void forward(op_t *ops, unsigned int first, unsigned int end) noexcept nogi
             op.code = FORWARDED[op.code]
 
 
-cdef void decode(processor_t *p, op_t *ops, uint64_t va, uint64_t host,
-                 unsigned int most) noexcept nogil:
+cdef void decode(processor_t *p, op_t *ops, const place_t *at, unsigned int most) noexcept nogil:
     """Make the block of up to `most` instructions at `va` in an array of ROOM_OPS."""
     cdef block_t *block = <block_t *>ops
-    cdef const uint32_t *words = <const uint32_t *><uintptr_t>host
+    cdef uint64_t va = at.va
+    cdef const uint32_t *words = <const uint32_t *><uintptr_t>at.host
     cdef unsigned int in_page = <unsigned int>((PAGE_SIZE - (va & (PAGE_SIZE - 1))) >> 2)
     cdef builder_t b
     cdef op_t *op
@@ -172,6 +173,7 @@ cdef void decode(processor_t *p, op_t *ops, uint64_t va, uint64_t host,
     b.ops = ops
     b.n_ops = BLOCK_SLOTS
     b.el = p.pe.el
+    b.guarded = at.guarded
     b.features = p.pe.features
     most = min(most, in_page)
     while rc == EMIT_NEXT and b.insn < most and b.n_ops < MAX_OPS:
@@ -179,10 +181,11 @@ cdef void decode(processor_t *p, op_t *ops, uint64_t va, uint64_t host,
         rc = emit_instruction(&b, SAE_LE32(words[b.insn]))
         b.insn += 1
     block.va = va
-    block.host = host
+    block.host = at.host
     block.next = NULL
     block.epoch = p.code.epoch
-    block.el = <uint32_t>p.pe.el
+    block.el = <uint16_t>p.pe.el
+    block.guarded = at.guarded
     block.n_insns = <uint16_t>b.insn
     block.same_page = NULL
     if rc == EMIT_NEXT:
@@ -231,12 +234,12 @@ cdef int code_init(processor_t *p) noexcept nogil:
     c.links_room = 1 << 16
     c.links = <op_t **>zalloc(sizeof(op_t *) * c.links_room)
     c.scratch = <op_t *>zalloc_lines(sizeof(op_t) * ROOM_OPS)
-    p.pe.jumps_of[0] = <jump_t *>zalloc_lines(sizeof(jump_t) * 2 * JUMPS)
+    p.pe.jumps_of[0] = <jump_t *>zalloc_lines(sizeof(jump_t) * 2 * BTYPES * JUMPS)
     if (c.arena == NULL or c.blocks == NULL or c.pages == NULL or c.links == NULL
             or c.scratch == NULL or p.pe.jumps_of[0] == NULL):
         return -1
-    p.pe.jumps_of[1] = p.pe.jumps_of[0] + JUMPS
-    for i in range(2 * JUMPS):
+    p.pe.jumps_of[1] = p.pe.jumps_of[0] + BTYPES * JUMPS
+    for i in range(2 * BTYPES * JUMPS):
         p.pe.jumps_of[0][i].va = JUMP_EMPTY(i & (JUMPS - 1))
     c.epoch = 1
     return 0
@@ -362,40 +365,48 @@ cdef block_t *keep(processor_t *p, op_t *made) noexcept nogil:
     return block
 
 
-cdef block_t *code_block(processor_t *p, uint64_t va, uint64_t host) noexcept nogil:
+cdef void note_jump(processor_t *p, block_t *block, unsigned int btype) noexcept nogil:
+    """Let branches of a kind (PSTATE.BTYPE) find a block from now on."""
     cdef code_t *c = &p.code
-    cdef block_t *block = c.blocks[hash_of(host, CODE_BITS)]
-    cdef jump_t *jump
-    while block != NULL and not (block.host == host and block.va == va
-                                 and block.el == p.pe.el):
+    cdef jump_t *jump = &p.pe.jumps[btype * JUMPS + JUMP_AT(block.va)]
+    if jump.va == JUMP_EMPTY(JUMP_AT(block.va)):
+        c.jumps[c.n_jumps] = <uint16_t>(jump - p.pe.jumps_of[0])
+        c.n_jumps += 1
+    jump.va = block.va
+    jump.op = <op_t *>block + BLOCK_SLOTS
+
+
+cdef block_t *code_block(processor_t *p, const place_t *at) noexcept nogil:
+    cdef code_t *c = &p.code
+    cdef block_t *block = c.blocks[hash_of(at.host, CODE_BITS)]
+    while block != NULL and not (block.host == at.host and block.va == at.va
+                                 and block.el == p.pe.el and block.guarded == at.guarded):
         block = block.next
     if block != NULL and block.epoch != c.epoch:
-        if memcmp(block.words, <void *><uintptr_t>host, 4 * block.n_insns):
-            forget_page(p, page_slot(p, host))
+        if memcmp(block.words, <void *><uintptr_t>at.host, 4 * block.n_insns):
+            forget_page(p, page_slot(p, at.host))
             block = NULL
         else:
             block.epoch = c.epoch
     if block == NULL:
-        decode(p, c.scratch, va, host, MAX_INSNS)
+        decode(p, c.scratch, at, MAX_INSNS)
         block = keep(p, c.scratch)
-    jump = &p.pe.jumps_of[p.pe.el][JUMP_AT(va)]
-    if jump.va == JUMP_EMPTY(JUMP_AT(va)):
-        c.jumps[c.n_jumps] = <uint16_t>(jump - p.pe.jumps_of[0])
-        c.n_jumps += 1
-    jump.va = va
-    jump.op = <op_t *>block + BLOCK_SLOTS
+    # An instruction that shows BTYPE must be come by each time.
+    if not p.pe.pstate & PSTATE_BTYPE:
+        note_jump(p, block, at.btype)
     return block
 
 
-cdef block_t *code_single(processor_t *p, uint64_t va, uint64_t host) noexcept nogil:
-    decode(p, p.code.scratch, va, host, 1)
-    (<block_t *>p.code.scratch).words = <uint32_t *><uintptr_t>host
+cdef block_t *code_single(processor_t *p, const place_t *at) noexcept nogil:
+    decode(p, p.code.scratch, at, 1)
+    (<block_t *>p.code.scratch).words = <uint32_t *><uintptr_t>at.host
     return <block_t *>p.code.scratch
 
 
-def operations(uint32_t[:] words, uint64_t va=0, uint64_t el=1, uint64_t features=<uint64_t>-1):
-    """The operations some instructions at an address decode to, by name; pairs of index of the
-    instruction and name. For tests and for who wonders what the loop runs.
+def operations(uint32_t[:] words, uint64_t va=0, uint64_t el=1, uint64_t features=<uint64_t>-1,
+               bint guarded=False):
+    """The operations some instructions at an address, in a guarded page or not, decode to, by name;
+    pairs of index of the instruction and name. For tests and for who wonders what the loop runs.
 
     >>> import numpy as np
     >>> from saecore.a64._blocks import operations
@@ -405,14 +416,15 @@ def operations(uint32_t[:] words, uint64_t va=0, uint64_t el=1, uint64_t feature
     cdef processor_t *p = <processor_t *>zalloc_lines(sizeof(processor_t))
     cdef op_t *ops = <op_t *>zalloc_lines(sizeof(op_t) * ROOM_OPS)
     cdef block_t *block = <block_t *>ops
+    cdef place_t at
     cdef unsigned int i
+    at.va, at.host, at.guarded, at.btype = va, <uint64_t><uintptr_t>&words[0], guarded, 0
     try:
         if p == NULL or ops == NULL:
             raise MemoryError("no memory to decode")
         p.pe.features = features
         p.pe.el = el
-        decode(p, ops, va, <uint64_t><uintptr_t>&words[0],
-               <unsigned int>min(words.shape[0], MAX_INSNS))
+        decode(p, ops, &at, <unsigned int>min(words.shape[0], MAX_INSNS))
         return [(ops[i].insn, OPS[ops[i].code]) for i in range(BLOCK_SLOTS, block.n_ops)]
     finally:
         release(p)

@@ -19,6 +19,7 @@ ctypedef struct builder_t:
     uint64_t pc             # its address
     uint64_t el
     uint64_t features
+    bint guarded            # its page is (FEAT_BTI)
     bint fp_checked         # the block has tested for the trap of SIMD&FP
     # For EMIT_END: where the block goes on, and if that depends on a condition that may fail.
     uint64_t taken

@@ -5,10 +5,12 @@ A conditional branch behind an instruction that sets the flags becomes one opera
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from saecore._defs cimport FEATURE_BTI
 from saecore._pe cimport X_SINK, op_t
 from saecore.a64._codes cimport (
     ENC_B, ENC_B_COND, ENC_BL, ENC_BLR, ENC_CBNZ, ENC_CBZ, ENC_RET, ENC_TBZ, N_OPS, OP_b, OP_bl,
-    OP_blr, OP_br, OP_cbnz_w, OP_cbnz_x, OP_cbz_w, OP_cbz_x, OP_ret, OP_tbnz, OP_tbz,
+    OP_blr, OP_blr_btype2, OP_br, OP_br_btype1, OP_br_btype3, OP_cbnz_w, OP_cbnz_x,
+    OP_cbz_w, OP_cbz_x, OP_ret, OP_tbnz, OP_tbz,
 )
 from saecore.a64._emit cimport EMIT_END, bits, builder_t, emit, signed_bits, source
 
@@ -51,6 +53,15 @@ cdef void emit_conditional(builder_t *b, unsigned int cond) noexcept nogil:
     emit(b, B_COND[cond])
 
 
+cdef int register_branch(const builder_t *b, uint32_t rn, bint link) noexcept nogil:
+    if not b.features & FEATURE_BTI:
+        return OP_blr if link else OP_br
+    if link:
+        return OP_blr_btype2
+    # X16 and X17 are what linkers use between a call and its target.
+    return OP_br_btype3 if b.guarded and rn != 16 and rn != 17 else OP_br_btype1
+
+
 cdef int emit_branch(builder_t *b, uint32_t insn, int enc) noexcept nogil:
     cdef op_t *op
     cdef bint wide = bits(insn, 31, 31)
@@ -82,7 +93,8 @@ cdef int emit_branch(builder_t *b, uint32_t insn, int enc) noexcept nogil:
         op.rn = source(bits(insn, 4, 0))
         op.rm = <uint8_t>(bits(insn, 31, 31) << 5 | bits(insn, 23, 19))
     else:
-        op = emit(b, OP_blr if enc == ENC_BLR else OP_ret if enc == ENC_RET else OP_br)
+        op = emit(b, OP_ret if enc == ENC_RET
+                  else register_branch(b, bits(insn, 9, 5), enc == ENC_BLR))
         op.rn = source(bits(insn, 9, 5))
         op.imm = b.pc + 4
     return EMIT_END

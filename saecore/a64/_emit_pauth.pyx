@@ -12,12 +12,13 @@ from saecore._defs cimport REG_ELR_EL1
 from saecore._pe cimport X_SP, X_TEMP, X_ZERO, op_t
 from saecore.a64._codes cimport (
     ENC_blraa, ENC_blraaz, ENC_braa, ENC_eretaa, ENC_ldraa, ENC_pacga, ENC_retaa,
-    ENC_xpacd, ENC_xpaci, ENC_xpaclri, OP_add_x_imm, OP_blr, OP_br, OP_ld64_imm, OP_mrs_saved,
+    ENC_xpacd, ENC_xpaci, ENC_xpaclri, OP_add_x_imm, OP_ld64_imm, OP_mrs_saved,
     OP_ret, OP_sys_next,
 )
 from saecore.a64._emit cimport (
     EMIT_END, EMIT_NEXT, EMIT_UNDEFINED, bits, builder_t, emit, or_sp, source, target,
 )
+from saecore.a64._emit_branch cimport register_branch
 from saecore.a64._emit_memory cimport emit_check_sp
 from saecore.a64._emit_system cimport SYSTEM_ERET, SYSTEM_PAUTH, call
 
@@ -70,7 +71,7 @@ cdef int emit_branch_to(builder_t *b, uint32_t insn, int enc) noexcept nogil:
     b.taken = b.pc + 4
     b.falls = False
     op = emit(b, OP_ret if enc == ENC_retaa else
-              OP_blr if enc == ENC_blraa or enc == ENC_blraaz else OP_br)
+              register_branch(b, rn, enc == ENC_blraa or enc == ENC_blraaz))
     op.rn = X_TEMP
     op.imm = b.pc + 4
     return EMIT_END

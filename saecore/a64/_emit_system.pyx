@@ -13,9 +13,9 @@ from saecore._sysreg_codes cimport (
     sysreg_t,
 )
 from saecore.a64._codes cimport (
-    ENC_brk, ENC_clrex, ENC_dcps1, ENC_dcps2, ENC_dcps3, ENC_dmb, ENC_drps, ENC_dsb, ENC_eret,
-    ENC_hint, ENC_hlt, ENC_hvc, ENC_isb, ENC_mrs, ENC_msr, ENC_msr_daifclr, ENC_msr_daifset,
-    ENC_msr_dit, ENC_msr_spsel, ENC_msr_ssbs, ENC_msr_uao, ENC_sb, ENC_sev,
+    ENC_brk, ENC_bti, ENC_clrex, ENC_dcps1, ENC_dcps2, ENC_dcps3, ENC_dmb, ENC_drps, ENC_dsb,
+    ENC_eret, ENC_hint, ENC_hlt, ENC_hvc, ENC_isb, ENC_mrs, ENC_msr, ENC_msr_daifclr,
+    ENC_msr_daifset, ENC_msr_dit, ENC_msr_spsel, ENC_msr_ssbs, ENC_msr_uao, ENC_sb, ENC_sev,
     ENC_sevl, ENC_smc, ENC_svc, ENC_sys, ENC_sysl, ENC_wfe, ENC_wfi, OP_clrex, OP_daif_set,
     OP_fence, OP_mrs_const, OP_mrs_daif, OP_mrs_nzcv, OP_mrs_saved, OP_mrs_sp_el0, OP_msr_nzcv,
     OP_msr_saved, OP_msr_sp_el0, OP_sys, OP_sys_next,
@@ -142,8 +142,8 @@ cdef int emit_system(builder_t *b, uint32_t insn, int enc) noexcept nogil:
     """The operations of one instruction."""
     if enc == ENC_mrs or enc == ENC_msr or enc == ENC_sys or enc == ENC_sysl:
         return emit_access(b, insn)
-    if enc == ENC_hint:
-        return EMIT_NEXT
+    if enc == ENC_hint or enc == ENC_bti:
+        return EMIT_NEXT    # BTI matters to who looks for the target of a branch (_bti.pyx)
     if enc == ENC_dmb or enc == ENC_dsb or enc == ENC_sb:
         emit(b, OP_fence)
         return EMIT_NEXT

@@ -3,13 +3,18 @@
 OP(b) TAKE;
 OP(bl) pe->x[30] = IMM; TAKE;
 OP(br)
-OP(ret) GO_PC(XN);
-OP(blr)
-{
-    uint64_t to = XN;
-    pe->x[30] = IMM;
-    GO_PC(to);
-}
+OP(ret) GO_PC(XN, 0);
+OP(br_btype1) GO_PC(XN, 1);
+OP(br_btype3) GO_PC(XN, 3);
+#define OP_BLR(name, btype)                                                                    \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        uint64_t to = XN;                                                                      \
+        pe->x[30] = IMM;                                                                       \
+        GO_PC(to, btype);                                                                      \
+    }
+OP_BLR(blr, 0)
+OP_BLR(blr_btype2, 2)
 OP(cbz_w) if (WN == 0) TAKE; FALL;
 OP(cbz_x) if (XN == 0) TAKE; FALL;
 OP(cbnz_w) if (WN != 0) TAKE; FALL;

@@ -56,7 +56,8 @@ typedef struct block {
     uint64_t host;      /* the same as a host pointer */
     struct block *next; /* of the same hash */
     uint64_t epoch;     /* in which its instructions were last compared with memory */
-    uint32_t el;        /* EL0 or EL1: the level it was decoded for */
+    uint16_t el;        /* EL0 or EL1: the level it was decoded for */
+    uint16_t guarded;   /* whether it was decoded for a guarded page (FEAT_BTI) */
     uint16_t n_insns;
     uint16_t n_ops;
     uint32_t *words;    /* the instructions as they were decoded */
@@ -77,11 +78,13 @@ typedef struct {
     uint64_t aligned;   /* tag of a page that takes only aligned accesses; bit 0: also writes */
 } page_t;
 
-enum { TLB0_BITS = 12, TLB0_PAGES = 1 << TLB0_BITS, JUMP_BITS = 11, JUMPS = 1 << JUMP_BITS };
+enum { TLB0_BITS = 12, TLB0_PAGES = 1 << TLB0_BITS, JUMP_BITS = 11, JUMPS = 1 << JUMP_BITS,
+       BTYPES = 4 };
 
-/* A block found by virtual address. Each exception level has a table of its own: an address has
- * no bit to spare for the level, as any value may be branched to. An empty entry holds an address
- * that belongs to another entry, so nothing that is looked for here equals it. */
+/* A block found by virtual address. Each exception level has a table of its own for each value of
+ * PSTATE.BTYPE: an address has no bit to spare for them, as any value may be branched to. A block is
+ * only in tables whose BTYPE may land there, so a branch that finds it need not ask. An empty entry
+ * holds an address that belongs to another entry, so nothing that is looked for here equals it. */
 typedef struct {
     uint64_t va;
     op_t *op;
@@ -154,7 +157,7 @@ struct pe {
     /* What operations use most, within reach of a short displacement. */
     uint64_t fa, fb, lazy;  /* the flags, or where they come from (sae_flags.h) */
     page_t *tlb;            /* of the current EL and PAN */
-    jump_t *jumps;          /* of the current EL */
+    jump_t *jumps;          /* of the current EL: a table for each BTYPE */
     uint64_t el;            /* 0 or 1 */
     const pe_calls_t *calls;
     uint64_t x[N_X];

@@ -48,16 +48,18 @@
     } while (0)
 #define TAKE GO(op->link)
 #define FALL GO(op[1].link)
-/* The same for an address only known now. */
-#define GO_PC(where)                                                                           \
+/* The same for an address only known now; PSTATE.BTYPE is `btype` until the branch has landed,
+ * which it has if the address is found. */
+#define GO_PC(where, btype)                                                                    \
     do {                                                                                       \
         uint64_t pc_ = (where);                                                                \
         const jump_t *jump_ = &pe->jumps[JUMP_AT(pc_)];                                        \
-        if (SAE_UNLIKELY((left -= op->ra) < 0 || jump_->va != pc_)) {                          \
+        if (SAE_UNLIKELY((left -= op->ra) < 0 || jump_[(btype) * JUMPS].va != pc_)) {          \
             pe->pc = pc_;                                                                      \
+            pe->pstate |= (uint64_t)(btype) << PSTATE_BTYPE_SHIFT;                             \
             goto lookup;                                                                       \
         }                                                                                      \
-        op = jump_->op;                                                                        \
+        op = jump_[(btype) * JUMPS].op;                                                        \
         goto *op->run;                                                                         \
     } while (0)
 

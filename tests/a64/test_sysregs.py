@@ -176,7 +176,7 @@ def test_encoding_patterns():
         for other in system.ENCODINGS[i + 1 :]
         if not (one.value ^ other.value) & one.mask & other.mask
     }
-    assert overlaps == {(key, "hint") for key in ("wfe", "wfi", "sev", "sevl")}
+    assert overlaps == {(key, "hint") for key in ("wfe", "wfi", "sev", "sevl", "bti")}
 
 
 # --- CPU models -----------------------------------------------------------------------------

@@ -11,8 +11,8 @@ RAM = 0x4000_0000
 class Machine:
     """A VM with memory at 1 GiB and a vCPU that starts there."""
 
-    def __init__(self, code=(), *, nbytes=8 << 20, slot_flags=0, **options):
-        self.system = kvm.System()
+    def __init__(self, code=(), *, nbytes=8 << 20, slot_flags=0, cpu="default", **options):
+        self.system = kvm.System(cpu=cpu)
         self.vm = self.system.create_vm(**options)
         self.region = self.vm.host.map(nbytes)
         self.vm.set_user_memory_region(

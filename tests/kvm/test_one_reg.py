@@ -154,6 +154,21 @@ def test_pstate_modes(mode, vcpu):
         refused(errno.EINVAL, vcpu.set_one_reg, reg.PSTATE, mode | 0x3C0)
 
 
+@pytest.mark.parametrize(("cpu", "there"), [("default", True), ("base", False)])
+def test_pstate_btype(cpu, there, machine):
+    """It is seen where a run stops behind BLR, and may be set; without FEAT_BTI that is nothing."""
+    m = machine([0xD63F0000, 0xD503201F, 0xD503201F], cpu=cpu)  # BLR X0
+    m.vcpu.set_one_reg(reg.X(0), m.vcpu.get_one_reg(reg.PC) + 4)
+    m.vcpu.run(max_insns=1)
+    assert m.vcpu.get_one_reg(reg.PSTATE) == 0x3C5 | (2 << 10 if there else 0)
+    m.vcpu.run(max_insns=1)
+    assert m.vcpu.get_one_reg(reg.PSTATE) == 0x3C5
+    m.vcpu.set_one_reg(reg.PSTATE, 0x3C5 | 1 << 10)
+    assert m.vcpu.get_one_reg(reg.PSTATE) == 0x3C5 | 1 << 10
+    m.vcpu.run(max_insns=1)
+    assert m.vcpu.get_one_reg(reg.PSTATE) == 0x3C5
+
+
 def test_reg_list(vcpu):
     ids = vcpu.get_reg_list()
     assert len(set(ids)) == len(ids)

@@ -33,6 +33,9 @@ _SAVED = [saved_names().index(name) for name in SYSTEM_REGISTERS]
 class Ours:
     """One guest with the machine of `a64_state`."""
 
+    #: Instructions a program may take.
+    budget = BUDGET
+
     def __init__(self, setup, image, cpu="default", **features):
         self.setup = setup
         self.model = cpu_model(cpu, **features)
@@ -82,7 +85,7 @@ class Ours:
         ctypes.memmove(self._area, area, SAVE_AREA_DTYPE.itemsize)
         p.vregs[:] = self._vregs[number]
         p.lasrm()
-        self._codes[number] = p.sae(BUDGET)
+        self._codes[number] = p.sae(self.budget)
         p.stiasrm()
         self._vregs[number] = p.vregs
         ctypes.memmove(block, self._block, BLOCK_DTYPE.itemsize)

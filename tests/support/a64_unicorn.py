@@ -24,7 +24,16 @@ from a64_state import (
 )
 from unicorn import arm64_const as arm
 
-from saecore._defs import HCR_API, HCR_APK, HCR_RW, PSTATE_DAIF, PSTATE_NZCV
+from saecore._defs import (
+    HCR_API,
+    HCR_APK,
+    HCR_RW,
+    MODE_EL1H,
+    PSTATE_BTYPE_SHIFT,
+    PSTATE_DAIF,
+    PSTATE_NZCV,
+    Ec,
+)
 
 CPUS = {
     "a57": arm.UC_CPU_ARM64_A57,
@@ -38,6 +47,8 @@ _SPSR = (3, 0, 4, 0, 0)
 _SP_EL0, _SP_EL1 = (3, 0, 4, 1, 0), (3, 4, 4, 1, 0)
 # NS, RW, and pointer authentication for those below.
 _SCR_EL3, _HCR_EL2, _NS_RW = (3, 6, 1, 1, 0), (3, 4, 1, 1, 0), 1 | 1 << 10 | 3 << 16
+#: Exceptions that show PSTATE.BTYPE of the branch before them.
+_SHOW_BTYPE = [Ec.BTI, Ec.BRK64, Ec.IABT_LOW, Ec.IABT_CUR, Ec.PC_ALIGN, Ec.ILLEGAL]
 _MARK = 0x5A5A_0F1E_2D3C_4B00
 _STOPS = {0, unicorn.UC_ERR_EXCEPTION, unicorn.UC_ERR_INSN_INVALID}
 #: Exceptions as a unit notes them (an output flushed to zero is one of its own), and their bits
@@ -145,6 +156,9 @@ def _positions(data, wanted):
 class Theirs:
     """One Unicorn with the machine of `a64_state`."""
 
+    #: Instructions a program may take; 0: any number.
+    budget = 0
+
     def __init__(self, cpu, setup, image):
         self.cpu, self.setup = cpu, setup
         self.uc = uc = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
@@ -163,11 +177,29 @@ class Theirs:
         self._bases = {}
         self._program = setup_program(setup, image.root)
         self._boot(self._program)
+        self._btype = self._find_btype() if cpu == "max" else None
 
     def write(self, register, value):
         """Write a system register as Unicorn lets its users."""
         op0, op1, crn, crm, op2 = register
         self.uc.reg_write(arm.UC_ARM64_REG_CP_REG, (crn, crm, op0, op1, op2, value))
+
+    def _find_btype(self):
+        """Where BTYPE is, apart from the rest of PSTATE."""
+        found = [self.base(MODE_EL1H | btype << PSTATE_BTYPE_SHIFT) for btype in range(4)]
+        (place,) = np.nonzero((found[1] == 1) & (found[2] == 2) & (found[3] == 3))[0]
+        return place
+
+    def _get_btype(self, took, esr):
+        """BTYPE as PSTATE has it, where it means something.
+
+        Once a branch has landed, it is CONSTRAINED UNPREDICTABLE whether exceptions show its BTYPE
+        (Arm ARM, J1.1 AArch64.TakeException, ZEROBTYPE): Unicorn's do, those here do not. Where
+        a run ends at an address, the other processor has gone on from there.
+        """
+        btype = self._after[:, self._btype].astype("u8") << np.uint64(PSTATE_BTYPE_SHIFT)
+        shows = np.where(took, np.isin(esr >> np.uint64(26), _SHOW_BTYPE), self.budget != 0)
+        return np.where(shows, btype, np.uint64(0))
 
     def refresh(self):
         """The bytes of the state now."""
@@ -265,7 +297,7 @@ class Theirs:
         uc = self.uc
         uc.context_restore(self._context)
         try:
-            uc.emu_start(self._starts[number], self._ends[number])
+            uc.emu_start(self._starts[number], self._ends[number], count=self.budget)
         except unicorn.UcError as error:
             self._stopped[number] = error.errno
         uc.context_update(self._context)
@@ -298,6 +330,8 @@ class Theirs:
         out["took"] = self._stopped != 0
         syndrome = after[:, at.syndrome : at.syndrome + 4].view("u4")[:, 0]
         out["esr"] = np.where(out["took"], syndrome, 0)
+        if self._btype is not None:
+            state["pstate"] |= self._get_btype(out["took"] != 0, out["esr"])
         far = after[:, at.far : at.far + 8].view("u8")[:, 0]
         out["far"] = np.where(has_far(out["esr"]), far, 0)
         return out

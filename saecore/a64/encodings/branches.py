@@ -27,9 +27,10 @@ FUSED = [f"{name}_{form}" for name in ("subs", "ands") for form in _FORMS]
 #: The same of those that write no register.
 COMPARED = {f"subs_{form}": f"cmp_{form}" for form in _FORMS}
 
-#: `b` also ends a block that is cut off.
+#: `b` also ends a block that is cut off. Operations with a BTYPE are for processors with FEAT_BTI.
 OPS: list[str] = [
-    "b", "bl", "br", "blr", "ret", "tbz", "tbnz", "cbz_w", "cbz_x", "cbnz_w", "cbnz_x",
+    "b", "bl", "br", "blr", "ret", "br_btype1", "br_btype3", "blr_btype2",
+    "tbz", "tbnz", "cbz_w", "cbz_x", "cbnz_w", "cbnz_x",
     *(f"b_{c}" for c in CONDITIONS),
     *(f"{name}_b_{c}" for name in (*FUSED, *COMPARED.values()) for c in CONDITIONS),
 ]

@@ -2,9 +2,9 @@
 
 `mrs`, `msr`, `sys` and `sysl` cover every system register and every DC, IC, TLBI and AT
 instruction; which of them there are is said by `saecore/_sysregs.py`. What is not in either table
-(FEAT_WFxT, FEAT_XS and later) is UNDEFINED. All of the hint space that has no effect here, BTI
-included, is one row, `hint`; pointer authentication has its part of it in `pauth.py`, the flags
-of FEAT_FlagM are in `data.py`.
+(FEAT_WFxT, FEAT_XS and later) is UNDEFINED. All of the hint space that has no effect here is one
+row, `hint`; BTI stands in front of it, and pointer authentication has its part of it in `pauth.py`.
+The flags of FEAT_FlagM are in `data.py`.
 """
 
 from saecore._defs import Feature
@@ -36,6 +36,7 @@ ENCODINGS: list[Encoding] = [
     _row("wfi", "WFI", "1101 0101 0000 0011 0010 0000 0111 1111"),
     _row("sev", "SEV", "1101 0101 0000 0011 0010 0000 1001 1111"),
     _row("sevl", "SEVL", "1101 0101 0000 0011 0010 0000 1011 1111"),
+    _row("bti", "BTI", "1101 0101 0000 0011 0010 0100 qq01 1111", Feature.BTI),
     _row("hint", "HINT", "1101 0101 0000 0011 0010 mmmm qqq1 1111"),
     _row("clrex", "CLREX", "1101 0101 0000 0011 0011 .... 0101 1111"),
     _row("dsb", "DSB", "1101 0101 0000 0011 0011 mmmm 1001 1111"),

@@ -1,0 +1,1 @@
+# Where branches may land; nothing for Python.
