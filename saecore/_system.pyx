@@ -397,9 +397,9 @@ cdef int call_up(pe_t *pe, const op_t *op, int what) noexcept nogil:
     cdef uint64_t pc = OP_PC(op)
     if what == SYSTEM_SMC and not hcr(pe) & HCR_TSC:
         return take_undefined(pe, op)   # there is no EL3
-    pe.retired = 1
     if what == SYSTEM_SMC:
         return intercept_trap(pe, esr_of(EC_SMC64, imm), pc)
+    pe.retired = 1
     if what == SYSTEM_BRK:
         return take_exception(pe, esr_of(EC_BRK64, imm), pc)
     debug_advance(pe)

@@ -107,6 +107,27 @@ def test_wfi_counts_once(budget, traced, machine):
     assert m.vcpu.regs.pc == RAM + budget % 3 * 4
 
 
+@pytest.mark.parametrize(
+    "word", [0xD4000003, 0x00000000, 0xD538CC00], ids=["smc", "udf", "mrs of a GIC register"]
+)
+def test_what_gets_an_exception_counts_once(word, machine):
+    """Whether the processor takes it or it is injected: EL1's handler goes on behind it."""
+    vector = [
+        0xD5384021,  # mrs x1, elr_el1
+        0x91001021,  # add x1, x1, #4
+        0xD5184021,  # msr elr_el1, x1
+        0xD69F03E0,  # eret
+    ]
+    m = machine([word, 0x17FFFFFF, *[0] * 126, *vector])   # b -4
+    m.vcpu.write_saved("VBAR_EL1", RAM)
+    for budget in [*range(1, 20), 100, 5000]:
+        before = m.vcpu.n_insns
+        assert m.vcpu.run(max_insns=budget) == kvm.Budget()
+        assert m.vcpu.n_insns - before == budget
+    done = m.vcpu.n_insns % 6
+    assert m.vcpu.regs.pc == RAM + [0, 0x200, 0x204, 0x208, 0x20C, 4][done]
+
+
 def test_budget_over_an_mmio(machine):
     m = machine(HELLO)
     assert isinstance(m.vcpu.run(max_insns=100), kvm.Mmio)
