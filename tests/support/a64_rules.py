@@ -12,7 +12,7 @@ from a64_sae import EXCEPTION, TOOK
 from a64_state import DATA_VA, SYSTEM_REGISTERS
 from a64_words import MAX_INSNS, NOP, START
 
-from saecore._defs import ESR_CM, ESR_IL, ESR_WNR, PSTATE_IL, PSTATE_PAN, Ec
+from saecore._defs import ESR_CM, ESR_IL, ESR_WNR, PSTATE_BTYPE, PSTATE_IL, PSTATE_PAN, Ec
 
 EC_SVE = 0x19  # no class of this processor's
 ERET = 0xD69F03E0
@@ -73,7 +73,10 @@ def _sp_alignment(case, bench, pristine):
 def _pc_alignment(case, bench, pristine):
     ours, there = case.ours, case.theirs["state"].copy()
     pc = int(ours["state"]["pc"])
-    there["pc"] = pc  # it may have executed something of no effect
+    # It may have executed something of no effect, which leaves no BTYPE.
+    there["pc"] = pc
+    kept = int(ours["state"]["pstate"]) & PSTATE_BTYPE
+    there["pstate"] = int(there["pstate"]) & ~PSTATE_BTYPE | kept
     return (
         ours["took"] == case.theirs["took"] == TOOK
         and exception_class(ours) == Ec.PC_ALIGN
@@ -281,7 +284,7 @@ def _modifier_of_loads(case, bench, pristine):
         return False
     aborts = {exception_class(one) for one in (first.ours, first.theirs)}
     apart = int(first.ours["far"]) ^ int(first.theirs["far"])
-    return None in aborts and len(aborts) == 2 or (
+    return (None in aborts and len(aborts) == 2) or (
         aborts <= {Ec.DABT_LOW, Ec.DABT_CUR} and apart in (1 << 53, 1 << 54, 1 << 61, 1 << 62)
     )
 
