@@ -39,7 +39,6 @@ cdef void emit_move(builder_t *b, uint32_t insn) noexcept nogil:
     """FMOV of halves."""
     cdef op_t *op
     cdef uint32_t rd = bits(insn, 4, 0)
-    cdef uint32_t rn = bits(insn, 9, 5)
     emit_fp_check(b)
     if bits(insn, 12, 12):
         op = emit(b, OP_vset)
