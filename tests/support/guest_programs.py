@@ -1,7 +1,8 @@
 """The guest programs of `tests/guests`, built by zig's C compiler, which pip installs.
 
 `build` makes an ELF file for a guest; `native` runs the same C on this machine. `build_hosted` and
-`native_hosted` do so for a program with a C library, built as anybody would build it.
+`native_hosted` do so for a program with a C library, built as anybody would build it. `assembled`
+gives the words of some instructions.
 """
 
 import functools
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
 
 ROOT = Path(__file__).parent.parent / "guests"
 #: Workloads, and how much each does in a test: some million instructions.
@@ -29,8 +32,9 @@ PROGRAMS = ("granule", "tasks", "demand", "pager", "modify", "mmio")
 GRANULES = {"4k": 12, "16k": 14, "64k": 16}
 
 _COMMON = ["-Wall", "-Wextra", "-Werror", "-fno-sanitize=all", "-fno-stack-protector", "-g0"]
+_TARGET = ["-target", "aarch64-freestanding-none"]
 _GUEST = [
-    "-target", "aarch64-freestanding-none",
+    *_TARGET,
     "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-Wl,--build-id=none",
     f"-Wl,-T,{ROOT / 'runtime' / 'link.ld'}",
 ]  # fmt: skip
@@ -111,6 +115,16 @@ def build(name, *, scale=None, granule="4k"):
         sources = [folder / f"{name}.c", folder / "guest_glue.c"]
         arguments += [f'-DNAME="{name}"', f"-DSCALE={_scale(name, scale)}"]
     return _compile([*sources, *_RUNTIME], [*arguments, *_includes("runtime", "workloads")])
+
+
+def assembled(lines):
+    """The words of instructions, a line of assembly each."""
+    text = "".join(f"{line}\n" for line in lines)
+    source = _directory() / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.s"
+    source.write_text(text)
+    with _compile([source], [*_TARGET, "-c"]).open("rb") as file:
+        code = ELFFile(file).get_section_by_name(".text").data()
+    return [int.from_bytes(code[at : at + 4], "little") for at in range(0, len(code), 4)]
 
 
 def _scale(name, scale):
